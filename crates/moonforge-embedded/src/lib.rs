@@ -1,0 +1,1 @@
+//! Moonforge's embedded cloud.

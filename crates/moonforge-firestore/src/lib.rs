@@ -1,0 +1,1 @@
+//! Moonforge over Firestore's REST API v1.

@@ -1,0 +1,156 @@
+//! What Moonforge knows about a collection: one description for the built-in ones and for an app's own.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::Collection;
+use crate::path::FieldPath;
+
+/// What a field holds, and so how it is checked and merged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldKind {
+    /// A short text: one value.
+    String,
+    /// A long text, merged by line.
+    Text,
+    /// An integer of 64 bits.
+    Integer,
+    /// An integer or a double.
+    Number,
+    /// true or false.
+    Bool,
+    /// A time: RFC 3339 text here, a `timestampValue` on the wire.
+    Timestamp,
+    /// A list of texts: one value.
+    StringList,
+    /// A list of anything: one value.
+    List,
+    /// A map: its members are fields of their own.
+    Map,
+    /// A map from keys to entries, merged by entry, then by field: `combatants`.
+    KeyedMap,
+    /// Anything.
+    Any,
+    /// One of these texts.
+    OneOf(&'static [&'static str]),
+}
+
+/// A field that a collection knows. Others are kept as they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name at the top of the document.
+    pub name: String,
+    /// What it holds.
+    pub kind: FieldKind,
+    /// Whether a document without it is refused on write.
+    pub required: bool,
+}
+
+/// What guards a document against a stale write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// `rev`, which rises by one a write, and `updateTime`.
+    Rev,
+    /// Firestore's `updateTime` alone: the collection has no `rev` (sessions).
+    UpdateTime,
+}
+
+/// How one field's concurrent edits are settled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FieldPolicy {
+    /// The later edit wins; the other goes to the journal.
+    #[default]
+    LaterWins,
+    /// What is at the remote wins.
+    RemoteWins,
+    /// What was written here wins.
+    LocalWins,
+}
+
+/// Order in which documents are pushed; within one, the older first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// Before all else.
+    Critical,
+    /// What other documents hang on.
+    High,
+    /// Most documents.
+    #[default]
+    Medium,
+    /// When nothing else waits.
+    Low,
+}
+
+/// The document that one hangs below: `chapters` through `chapterId`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parent {
+    /// The field that names the parent's id.
+    pub field: String,
+    /// The parent's collection.
+    pub collection: Collection,
+}
+
+/// Everything the store and the engine need to know of a collection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CollectionConfig {
+    /// The collection's name, locally and at the remote.
+    pub name: Collection,
+    /// What guards against stale writes.
+    pub guard: Guard,
+    /// The fields known to it.
+    pub fields: Vec<Field>,
+    /// Whether documents carry `campaignId` (all but `campaigns`).
+    pub in_campaign: bool,
+    /// Whether `visibility` decides what players see. Secrets have none: they are for owner and dm only.
+    pub has_visibility: bool,
+    /// The document that one hangs below, for cascades and trees.
+    pub parent: Option<Parent>,
+    /// Policies of single fields; all others are [`FieldPolicy::LaterWins`].
+    pub policies: BTreeMap<FieldPath, FieldPolicy>,
+    /// How often to pull while nothing says that something moved.
+    pub interval: Duration,
+    /// Where its documents stand in the push order.
+    pub priority: Priority,
+}
+
+impl CollectionConfig {
+    /// What is known of the field `name`.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|f| f.name == name)
+    }
+
+    /// What the field at the top of `path` holds; [`FieldKind::Any`] where it is unknown.
+    pub fn kind_of(&self, name: &str) -> FieldKind {
+        self.field(name).map_or(FieldKind::Any, |f| f.kind)
+    }
+
+    /// Whether `path` names a long text, which is merged by line.
+    pub fn is_text(&self, path: &FieldPath) -> bool {
+        path.segments().len() == 1 && self.kind_of(path.root()) == FieldKind::Text
+    }
+
+    /// The entry of a keyed map that `path` is or lies in: `combatants.k1` for `combatants.k1.currentHp`.
+    pub fn keyed_entry(&self, path: &FieldPath) -> Option<FieldPath> {
+        let segments = path.segments();
+        (segments.len() >= 2 && self.kind_of(path.root()) == FieldKind::KeyedMap)
+            .then(|| FieldPath::field(&segments[0]).child(&segments[1]))
+    }
+
+    /// How concurrent edits of `path` are settled: the policy of the nearest path above it that has one.
+    pub fn policy(&self, path: &FieldPath) -> FieldPolicy {
+        std::iter::successors(Some(path.clone()), FieldPath::parent)
+            .find_map(|p| self.policies.get(&p).copied())
+            .unwrap_or_default()
+    }
+}
+
+/// Fields at the top of a document that hold times.
+pub const TIMESTAMP_FIELDS: [&str; 5] =
+    ["createdAt", "updatedAt", "deletedAt", "datetime", "shareExpiresAt"];
+
+/// Fields that the protocol owns: ignored by `put` and `import`, refused by `patch`, left out of `export`.
+pub const RESERVED_FIELDS: [&str; 7] =
+    ["rev", "updatedAt", "deletedAt", "deleteId", "edited", "writers", "purgeAt"];

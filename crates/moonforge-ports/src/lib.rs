@@ -1,0 +1,17 @@
+//! What the outside world implements for Moonforge.
+//!
+//! Each port is a small trait; adapters (`moonforge-firestore`, `moonforge-embedded`, the testkit's simulated Firestore)
+//! implement it, and the engine knows nothing else of them. Errors carry their retry class, decided once, in the adapter.
+
+mod clock;
+mod error;
+mod remote;
+mod token;
+
+pub use clock::{Clock, Random, RandomExt};
+pub use error::{RemoteError, RemoteErrorKind};
+pub use remote::{
+    Aggregate, BatchGet, CommitAnswer, Filter, Precondition, QueryEvent, QueryStream, RemoteDocument,
+    RemoteQuery, RemoteStore, RemoteWrite, Usage, WriteResult,
+};
+pub use token::{Identity, StaticToken, TokenError, TokenProvider};

@@ -1,0 +1,1 @@
+//! Tests against Google's Firestore emulator.
