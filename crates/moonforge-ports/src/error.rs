@@ -55,7 +55,12 @@ pub struct RemoteError {
 impl RemoteError {
     /// An error of `kind` with the remote's own words.
     pub fn new(kind: RemoteErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), retry_after: None, source: None }
+        Self {
+            kind,
+            message: message.into(),
+            retry_after: None,
+            source: None,
+        }
     }
 
     /// Keeps what caused it.
@@ -74,7 +79,10 @@ impl RemoteError {
 
     /// Whether no HTTP answer came at all.
     pub fn is_connection(&self) -> bool {
-        matches!(self.kind, RemoteErrorKind::NeverSent | RemoteErrorKind::NoAnswer)
+        matches!(
+            self.kind,
+            RemoteErrorKind::NeverSent | RemoteErrorKind::NoAnswer
+        )
     }
 }
 

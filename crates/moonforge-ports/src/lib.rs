@@ -5,13 +5,16 @@
 
 mod clock;
 mod error;
+mod limits;
 mod remote;
 mod token;
+mod write;
 
 pub use clock::{Clock, Random, RandomExt};
 pub use error::{RemoteError, RemoteErrorKind};
+pub use limits::{MAX_DOCUMENT_BYTES, as_stored, check_document, document_size};
 pub use remote::{
-    Aggregate, BatchGet, CommitAnswer, Filter, Precondition, QueryEvent, QueryStream, RemoteDocument,
-    RemoteQuery, RemoteStore, RemoteWrite, Usage, WriteResult,
+    Aggregate, BatchGet, CommitAnswer, Filter, Precondition, QueryEvent, QueryStream,
+    RemoteDocument, RemoteQuery, RemoteStore, RemoteWrite, Usage, WriteResult,
 };
 pub use token::{Identity, StaticToken, TokenError, TokenProvider};

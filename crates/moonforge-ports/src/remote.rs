@@ -216,4 +216,3 @@ pub trait RemoteStore: Send + Sync + 'static {
     /// Whom requests are made for; `None` for an administrator or where there are no accounts.
     fn uid(&self) -> Option<String>;
 }
-

@@ -44,26 +44,39 @@ pub struct StaticToken {
 impl StaticToken {
     /// Sends `token`, which names `uid`.
     pub fn new(token: SecretString, uid: Option<String>) -> Self {
-        Self { token: Some(token), uid }
+        Self {
+            token: Some(token),
+            uid,
+        }
     }
 
     /// Sends no token.
     pub fn none() -> Self {
-        Self { token: None, uid: None }
+        Self {
+            token: None,
+            uid: None,
+        }
     }
 }
 
 #[async_trait]
 impl TokenProvider for StaticToken {
     async fn token(&self) -> Result<Option<SecretString>, TokenError> {
-        Ok(self.token.as_ref().map(|t| SecretString::from(t.expose_secret().to_owned())))
+        Ok(self
+            .token
+            .as_ref()
+            .map(|t| SecretString::from(t.expose_secret().to_owned())))
     }
 
     async fn refresh(&self) -> Result<(), TokenError> {
-        Err(TokenError::SignInNeeded("the given token was refused and can't be renewed".into()))
+        Err(TokenError::SignInNeeded(
+            "the given token was refused and can't be renewed".into(),
+        ))
     }
 
     fn identity(&self) -> Identity {
-        Identity { uid: self.uid.clone() }
+        Identity {
+            uid: self.uid.clone(),
+        }
     }
 }

@@ -27,7 +27,10 @@ impl ManualClock {
     /// A clock that stands at `now` until it is moved.
     pub fn new(now: Timestamp) -> Self {
         Self {
-            state: Mutex::new(State { now, elapsed: Duration::ZERO }),
+            state: Mutex::new(State {
+                now,
+                elapsed: Duration::ZERO,
+            }),
             moved: Notify::new(),
             leaps: false,
         }
@@ -35,7 +38,10 @@ impl ManualClock {
 
     /// A clock whose `sleep` moves it on and returns.
     pub fn leaping(now: Timestamp) -> Self {
-        Self { leaps: true, ..Self::new(now) }
+        Self {
+            leaps: true,
+            ..Self::new(now)
+        }
     }
 
     /// Moves wall clock and monotonic time on.
