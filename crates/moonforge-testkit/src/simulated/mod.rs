@@ -26,3 +26,6 @@ pub use database::{Applied, Database, Limits};
 pub use faults::{Call, CallKind, Fault, FaultPlan, Gate, GatePoint, Moment};
 pub use remote::SimulatedRemote;
 pub use server::SimulatedFirestore;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,464 @@
+use moonforge_model::FieldPath;
+use moonforge_ports::{Filter, RemoteErrorKind, RemoteQuery, RemoteStore, RemoteWrite};
+use serde_json::json;
+
+use super::{World, campaign, kind_of, listed};
+use crate::conformance::{change, create, doc, path};
+
+const DENIED: Option<RemoteErrorKind> = Some(RemoteErrorKind::PermissionDenied);
+
+fn scene(visibility: &str) -> serde_json::Value {
+    json!({"rev": 0, "campaignId": "c", "title": "Ash", "visibility": visibility})
+}
+
+fn list(collection: &str, campaigns: &[&str], players_only: bool) -> RemoteQuery {
+    let campaigns = campaigns.iter().map(|c| (*c).to_owned()).collect();
+    let mut filters = vec![Filter::In(path("campaignId"), campaigns)];
+    if players_only {
+        filters.push(Filter::Equals(path("visibility"), "players".to_owned()));
+    }
+    RemoteQuery {
+        filters,
+        ..RemoteQuery::all(doc(collection, "x").collection)
+    }
+}
+
+#[tokio::test]
+async fn rules_run_before_preconditions() {
+    let world = World::with_campaign().await;
+    let (owner, scene_doc) = (world.device("owner"), doc("scenes", "s"));
+    let made = create(scene_doc.clone(), scene("gm"));
+    owner.commit(std::slice::from_ref(&made)).await.unwrap();
+    // A create that meets a document is told so; a replay of an applied change is denied.
+    assert_eq!(
+        kind_of(&owner, &[made]).await,
+        Some(RemoteErrorKind::AlreadyExists)
+    );
+    let old = world.version(&scene_doc);
+    let write = world.update(
+        scene_doc.clone(),
+        json!({"rev": 1, "title": "Ember"}),
+        &["rev", "title"],
+    );
+    owner.commit(std::slice::from_ref(&write)).await.unwrap();
+    assert_eq!(kind_of(&owner, &[write]).await, DENIED);
+    // The right rev with an old version is a failed precondition.
+    let right_rev = change(scene_doc, old, json!({"rev": 2}), &["rev"]);
+    assert_eq!(
+        kind_of(&owner, &[right_rev]).await,
+        Some(RemoteErrorKind::FailedPrecondition)
+    );
+}
+
+#[tokio::test]
+async fn a_write_without_the_servers_time_is_denied() {
+    let world = World::with_campaign().await;
+    let write = RemoteWrite {
+        server_time: vec![],
+        ..create(doc("scenes", "s"), scene("gm"))
+    };
+    assert_eq!(kind_of(&world.device("owner"), &[write]).await, DENIED);
+}
+
+#[tokio::test]
+async fn writers_are_ones_own_and_not_forgotten() {
+    let world = World::with_campaign().await;
+    let scene_doc = doc("scenes", "s");
+    let mut first = scene("gm");
+    first["writers"] = json!({"owner": {"i1": {"n": 1, "op": "a"}}});
+    world
+        .device("owner")
+        .commit(&[create(scene_doc.clone(), first)])
+        .await
+        .unwrap();
+    for (uid, value, mask, passes) in [
+        (
+            "dm",
+            json!({"writers": {"owner": {"i1": {"n": 9}}}}),
+            "writers.owner.i1",
+            false,
+        ),
+        ("dm", json!({}), "writers", false),
+        ("owner", json!({}), "writers.owner.i1", false),
+        ("owner", json!({"writers": 1}), "writers", false),
+        (
+            "dm",
+            json!({"writers": {"dm": {"i2": {"n": 1}}}}),
+            "writers.dm.i2",
+            true,
+        ),
+        (
+            "owner",
+            json!({"writers": {"owner": {"i3": {"n": 1}}}}),
+            "writers.owner.i3",
+            true,
+        ),
+        ("dm", json!({}), "title", true),
+    ] {
+        let rev = world.server.document(&scene_doc).unwrap().fields["rev"]
+            .as_i64()
+            .unwrap()
+            + 1;
+        let mut value = value;
+        value["rev"] = json!(rev);
+        let write = world.update(scene_doc.clone(), value, &["rev", mask]);
+        let expected = if passes { None } else { DENIED };
+        assert_eq!(
+            kind_of(&world.device(uid), &[write]).await,
+            expected,
+            "{uid} {mask}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_campaign_and_its_children_are_made_in_one_commit() {
+    let world = World::new();
+    let mut writes = vec![create(doc("scenes", "s"), scene("gm"))];
+    let owner = world.device("owner");
+    assert_eq!(
+        kind_of(&owner, &writes).await,
+        DENIED,
+        "a child before its campaign"
+    );
+    writes.push(create(doc("campaigns", "c"), campaign()));
+    assert_eq!(
+        kind_of(&world.device("dm"), &writes).await,
+        DENIED,
+        "not its owner"
+    );
+    assert_eq!(kind_of(&owner, &writes).await, None);
+    let mut moved = world.update(
+        doc("scenes", "s"),
+        json!({"rev": 1, "campaignId": "d"}),
+        &["rev"],
+    );
+    moved.mask = Some(vec![
+        FieldPath::field("rev"),
+        FieldPath::field("campaignId"),
+    ]);
+    assert_eq!(kind_of(&owner, &[moved]).await, DENIED, "campaignId stays");
+    assert_eq!(
+        kind_of(&owner, &[create(doc("hoards", "h"), json!({"rev": 0}))]).await,
+        DENIED
+    );
+}
+
+#[tokio::test]
+async fn players_see_what_is_for_players() {
+    let world = World::with_campaign().await;
+    let owner = world.device("owner");
+    let secret = json!({"rev": 0, "campaignId": "c", "target": "scenes/open", "gmNotes": "x"});
+    let writes = [
+        create(doc("scenes", "open"), scene("players")),
+        create(doc("scenes", "hidden"), scene("gm")),
+        create(doc("secrets", "scenes~open"), secret),
+        RemoteWrite {
+            server_time: vec![path("updatedAt"), path("touched.scenes")],
+            ..create(doc("beacons", "c"), json!({"campaignId": "c"}))
+        },
+    ];
+    owner.commit(&writes).await.unwrap();
+    let denied = Err(RemoteErrorKind::PermissionDenied);
+    for (uid, gets_hidden, gets_secret) in [
+        ("owner", true, true),
+        ("dm", true, true),
+        ("player", false, false),
+        ("viewer", false, false),
+    ] {
+        let remote = world.device(uid);
+        assert!(
+            remote
+                .batch_get(&[doc("scenes", "open"), doc("scenes", "absent")])
+                .await
+                .is_ok()
+        );
+        let both = remote
+            .batch_get(&[doc("scenes", "open"), doc("scenes", "hidden")])
+            .await;
+        assert_eq!(both.is_ok(), gets_hidden, "{uid}");
+        assert_eq!(
+            remote
+                .batch_get(&[doc("secrets", "scenes~open")])
+                .await
+                .is_ok(),
+            gets_secret
+        );
+        let (all, secrets) = if gets_hidden {
+            (Ok(2), Ok(1))
+        } else {
+            (denied, denied)
+        };
+        assert_eq!(
+            listed(&remote, list("scenes", &["c"], false)).await,
+            all,
+            "{uid}"
+        );
+        assert_eq!(
+            listed(&remote, list("scenes", &["c"], true)).await,
+            Ok(1),
+            "{uid}"
+        );
+        assert_eq!(
+            listed(&remote, list("secrets", &["c"], false)).await,
+            secrets,
+            "{uid}"
+        );
+        assert_eq!(
+            listed(&remote, list("beacons", &["c"], false)).await,
+            Ok(1),
+            "{uid}"
+        );
+        assert_eq!(
+            remote
+                .aggregate(&list("scenes", &["c"], false))
+                .await
+                .is_ok(),
+            gets_hidden
+        );
+    }
+    let stranger = world.device("stranger");
+    assert_eq!(
+        listed(&stranger, list("scenes", &["c"], true)).await,
+        denied
+    );
+    assert_eq!(
+        listed(&owner, list("scenes", &["c", "other"], false)).await,
+        denied
+    );
+    let bare = RemoteQuery::all(doc("scenes", "x").collection);
+    assert_eq!(
+        listed(&owner, bare).await,
+        denied,
+        "a list must be provable"
+    );
+}
+
+#[tokio::test]
+async fn campaigns_are_listed_by_ones_own_membership() {
+    let world = World::with_campaign().await;
+    let by = |uid: &str| RemoteQuery {
+        filters: vec![Filter::Contains(path("memberUids"), uid.to_owned())],
+        ..RemoteQuery::all(doc("campaigns", "c").collection)
+    };
+    let denied = Err(RemoteErrorKind::PermissionDenied);
+    assert_eq!(listed(&world.device("player"), by("player")).await, Ok(1));
+    assert_eq!(listed(&world.device("player"), by("owner")).await, denied);
+    assert_eq!(
+        listed(&world.device("stranger"), by("stranger")).await,
+        Ok(0)
+    );
+    let bare = RemoteQuery {
+        filters: vec![],
+        ..by("x")
+    };
+    assert_eq!(listed(&world.device("owner"), bare).await, denied);
+    assert!(
+        world
+            .device("stranger")
+            .batch_get(&[doc("campaigns", "c")])
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test]
+async fn players_write_their_entities_and_the_log() {
+    let world = World::with_campaign().await;
+    let entity = json!({"rev": 0, "campaignId": "c", "name": "Ryn", "kind": "npc",
+                        "visibility": "players", "playerUids": ["player"]});
+    let session = json!({"campaignId": "c", "title": "One", "visibility": "players"});
+    let writes = [
+        create(doc("entities", "ryn"), entity),
+        create(doc("sessions", "one"), session),
+        create(doc("scenes", "open"), scene("players")),
+    ];
+    world.device("owner").commit(&writes).await.unwrap();
+    let entity = |value, mask: &[&str]| world.update(doc("entities", "ryn"), value, mask);
+    let session = |value, mask: &[&str]| world.update(doc("sessions", "one"), value, mask);
+    let cases = [
+        (
+            entity(
+                json!({"rev": 1, "visibility": "gm"}),
+                &["rev", "visibility"],
+            ),
+            false,
+        ),
+        (session(json!({"title": "Two"}), &["title"]), false),
+        (
+            world.update(doc("scenes", "open"), json!({"rev": 1}), &["rev"]),
+            false,
+        ),
+        (
+            entity(json!({"rev": 1, "name": "Rynn"}), &["rev", "name"]),
+            true,
+        ),
+        (session(json!({"log": "We went in."}), &["log"]), true),
+    ];
+    for (write, passes) in cases {
+        let write = [write];
+        assert_eq!(kind_of(&world.device("viewer"), &write).await, DENIED);
+        let expected = if passes { None } else { DENIED };
+        assert_eq!(
+            kind_of(&world.device("player"), &write).await,
+            expected,
+            "{write:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn roles_are_given_by_owner_and_dm_and_anyone_leaves() {
+    let members =
+        |uids: &[&str], roles: serde_json::Value| json!({"memberUids": uids, "roles": roles});
+    let all = json!({"dm": "dm", "player": "player", "viewer": "viewer"});
+    let cases = [
+        (
+            "player",
+            members(
+                &["owner", "dm", "viewer"],
+                json!({"dm": "dm", "viewer": "viewer"}),
+            ),
+            true,
+        ),
+        (
+            "player",
+            members(
+                &["owner", "dm", "player"],
+                json!({"dm": "dm", "player": "player"}),
+            ),
+            false,
+        ),
+        (
+            "player",
+            members(
+                &["owner", "dm", "player", "viewer"],
+                json!({"player": "dm"}),
+            ),
+            false,
+        ),
+        ("dm", members(&["owner", "dm", "viewer"], all.clone()), true),
+        (
+            "dm",
+            members(
+                &["owner", "dm", "player", "viewer", "new"],
+                json!({"dm": "dm", "player": "player", "viewer": "viewer", "new": "player"}),
+            ),
+            true,
+        ),
+        (
+            "dm",
+            members(&["owner", "dm", "player", "viewer", "new"], all.clone()),
+            false,
+        ),
+        (
+            "dm",
+            members(&["owner", "player", "viewer"], all.clone()),
+            true,
+        ),
+        (
+            "dm",
+            members(&["dm", "player", "viewer"], all.clone()),
+            false,
+        ),
+        (
+            "owner",
+            members(&["owner", "player"], json!({"player": "dm"})),
+            true,
+        ),
+        (
+            "owner",
+            members(&["dm", "player", "viewer"], all.clone()),
+            false,
+        ),
+        (
+            "stranger",
+            members(&["owner", "dm", "player", "viewer", "stranger"], all),
+            false,
+        ),
+    ];
+    for (uid, mut value, passes) in cases {
+        let world = World::with_campaign().await;
+        value["rev"] = json!(1);
+        let write = world.update(
+            doc("campaigns", "c"),
+            value,
+            &["rev", "memberUids", "roles"],
+        );
+        let expected = if passes { None } else { DENIED };
+        assert_eq!(
+            kind_of(&world.device(uid), &[write.clone()]).await,
+            expected,
+            "{uid} {write:?}"
+        );
+    }
+    let world = World::with_campaign().await;
+    let pass_on = |uid: &str| {
+        world.update(
+            doc("campaigns", "c"),
+            json!({"rev": 1, "ownerUid": uid}),
+            &["rev", "ownerUid"],
+        )
+    };
+    assert_eq!(kind_of(&world.device("dm"), &[pass_on("dm")]).await, DENIED);
+    assert_eq!(
+        kind_of(&world.device("owner"), &[pass_on("stranger")]).await,
+        DENIED
+    );
+    assert_eq!(
+        kind_of(&world.device("owner"), &[pass_on("dm")]).await,
+        None
+    );
+}
+
+#[tokio::test]
+async fn the_twenty_first_campaign_is_denied() {
+    let world = World::new();
+    let owner = world.device("owner");
+    let ids: Vec<String> = (0..21).map(|i| format!("c{i:02}")).collect();
+    for id in &ids {
+        owner
+            .commit(&[create(doc("campaigns", id), campaign())])
+            .await
+            .unwrap();
+    }
+    let scene = |id: &String| {
+        create(
+            doc("scenes", id),
+            json!({"rev": 0, "campaignId": id, "title": "Ash"}),
+        )
+    };
+    let scenes: Vec<_> = ids.iter().map(scene).collect();
+    assert_eq!(kind_of(&owner, &scenes).await, DENIED);
+    assert_eq!(kind_of(&owner, &scenes[..20]).await, None);
+    assert_eq!(kind_of(&owner, &scenes[20..]).await, None);
+    let names: Vec<&str> = ids.iter().map(String::as_str).collect();
+    assert!(listed(&owner, list("scenes", &names, false)).await.is_err());
+    assert_eq!(
+        listed(&owner, list("scenes", &names[1..], false)).await,
+        Ok(20)
+    );
+    let docs: Vec<_> = names.iter().map(|id| doc("scenes", id)).collect();
+    assert!(owner.batch_get(&docs).await.is_err());
+    assert!(owner.batch_get(&docs[1..]).await.is_ok());
+}
+
+#[tokio::test]
+async fn large_documents_and_requests_are_told_apart() {
+    let world = World::new();
+    let admin = world.server.connect(None, "admin");
+    let text = |bytes| json!({"content": "x".repeat(bytes)});
+    let big = [create(doc("scenes", "big"), text(1 << 20))];
+    assert_eq!(
+        kind_of(&admin, &big).await,
+        Some(RemoteErrorKind::InvalidArgument)
+    );
+    let many: Vec<_> = (0..5)
+        .map(|i| create(doc("scenes", &format!("s{i}")), text(900_000)))
+        .collect();
+    assert_eq!(
+        kind_of(&admin, &many).await,
+        Some(RemoteErrorKind::ResourceExhausted)
+    );
+    assert_eq!(kind_of(&admin, &many[..4]).await, None);
+}
