@@ -1,0 +1,34 @@
+# List the recipes.
+default:
+    @just --list
+
+# Everything that needs no test run: format, lints, docs, dependencies.
+check: fmt-check clippy doc deny
+
+# Format the code.
+fmt:
+    cargo fmt --all
+
+# Is the code formatted?
+fmt-check:
+    cargo fmt --all --check
+
+# Lints, as errors.
+clippy:
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Build the documentation; a broken link is an error.
+doc $RUSTDOCFLAGS="-D warnings":
+    cargo doc --workspace --no-deps --locked
+
+# Arrows between crates, licences, sources.
+deny:
+    cargo deny --locked check --hide-inclusion-graph bans licenses sources
+
+# Every test.
+test:
+    cargo test --workspace
+
+# What CI runs.
+ci:
+    .ci/run
