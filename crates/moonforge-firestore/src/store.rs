@@ -1,0 +1,276 @@
+//! The port `RemoteStore` over Firestore's REST API.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use futures_util::stream;
+use moonforge_model::{DocRef, Timestamp};
+use moonforge_ports::{
+    Aggregate, BatchGet, CommitAnswer, QueryEvent, QueryStream, RemoteError,
+    RemoteErrorKind as Kind, RemoteQuery, RemoteStore, RemoteWrite, TokenProvider, Usage,
+    WriteResult,
+};
+use tracing::{Instrument, debug, debug_span, warn};
+
+use crate::config::FirestoreConfig;
+use crate::request;
+use crate::transport::{Elements, Transport, no_token};
+use crate::wire::{self, Names};
+
+/// One Firestore database, over HTTP.
+///
+/// Requests are sent once: what to do with a failure is the engine's. Each carries the token that the provider gives at
+/// that moment; no token stands in a log or in this type's `Debug`.
+///
+/// ```
+/// use std::sync::Arc;
+/// use moonforge_firestore::{Endpoint, Firestore, FirestoreConfig};
+/// use moonforge_ports::{RemoteStore, StaticToken};
+///
+/// let config = FirestoreConfig::new("demo-world").endpoint(Endpoint::from_env());
+/// let firestore = Firestore::new(config, Arc::new(StaticToken::none())).unwrap();
+/// assert_eq!(firestore.name(), "firestore://demo-world/(default)");
+/// ```
+pub struct Firestore {
+    transport: Transport,
+    names: Names,
+    name: String,
+    reads: AtomicU64,
+    writes: AtomicU64,
+}
+
+impl fmt::Debug for Firestore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Firestore")
+            .field("transport", &self.transport)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Firestore {
+    /// Prepares requests to the database; sends none.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidArgument`] where the project or the database has no name or one with a `/`, [`Kind::NeverSent`] where
+    /// TLS can't be set up.
+    pub fn new(
+        config: FirestoreConfig,
+        tokens: Arc<dyn TokenProvider>,
+    ) -> Result<Self, RemoteError> {
+        for (what, id) in [("project", &config.project), ("database", &config.database)] {
+            if id.is_empty() || id.contains(|c: char| c == '/' || c.is_control()) {
+                let message = format!("`{id}` is no id of a {what}");
+                return Err(RemoteError::new(Kind::InvalidArgument, message));
+            }
+        }
+        Ok(Self {
+            transport: Transport::new(&config, tokens)?,
+            names: Names::new(&config.project, &config.database),
+            name: format!("firestore://{}/{}", config.project, config.database),
+            reads: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
+        })
+    }
+
+    fn bill_reads(&self, reads: u64) {
+        self.reads.fetch_add(reads, Ordering::Relaxed);
+    }
+
+    async fn commit_inner(&self, writes: &[RemoteWrite]) -> Result<CommitAnswer, RemoteError> {
+        let body = request::commit(&self.names, writes)?;
+        let answer: wire::CommitResponse =
+            self.transport.call("commit", &body).await?.json().await?;
+        self.writes
+            .fetch_add(writes.len() as u64, Ordering::Relaxed);
+        let results: Vec<_> = answer.write_results.into_iter().map(to_result).collect();
+        let expected = writes.iter().map(|write| write.server_time.len());
+        if !expected.eq(results.iter().map(|result| result.server_times.len())) {
+            return Err(unreadable("results are missing in the commit's answer"));
+        }
+        Ok(CommitAnswer {
+            results,
+            commit_time: answer.commit_time,
+        })
+    }
+
+    async fn batch_get_inner(&self, docs: &[DocRef]) -> Result<BatchGet, RemoteError> {
+        let body = request::batch_get(&self.names, docs);
+        let mut elements = self.transport.call("batchGet", &body).await?.elements();
+        let mut wanted: HashSet<&DocRef> = docs.iter().collect();
+        let (mut found, mut missing, mut read_time) = (Vec::new(), Vec::new(), None);
+        while let Some(element) = elements.next().await? {
+            read_time = earliest(read_time, element.read_time);
+            let billed = element.found.is_some() || element.missing.is_some();
+            self.bill_reads(billed.into());
+            if let Some(document) = element.found.and_then(|d| d.into_remote(&self.names)) {
+                wanted.remove(&document.doc);
+                found.push(document);
+            }
+            if let Some(doc) = element.missing.and_then(|name| self.names.parse(&name)) {
+                wanted.remove(&doc);
+                missing.push(doc);
+            }
+        }
+        match (wanted.iter().next(), read_time) {
+            (Some(doc), _) => Err(unreadable(&format!("the answer says nothing of {doc}"))),
+            (None, None) => Err(unreadable("the answer has no readTime")),
+            (None, Some(read_time)) => Ok(BatchGet {
+                found,
+                missing,
+                read_time,
+            }),
+        }
+    }
+
+    async fn aggregate_inner(&self, query: &RemoteQuery) -> Result<Aggregate, RemoteError> {
+        let body = request::aggregate(query)?;
+        let mut elements = self
+            .transport
+            .call("runAggregationQuery", &body)
+            .await?
+            .elements();
+        let (mut figures, mut read_time) = (None, None);
+        while let Some(element) = elements.next().await? {
+            read_time = earliest(read_time, element.read_time);
+            if let Some(result) = element.result {
+                figures = result.integer("count").zip(result.integer("sum"));
+            }
+        }
+        let ((count, sum_rev), read_time) = figures
+            .zip(read_time)
+            .ok_or_else(|| unreadable("the answer has no figures"))?;
+        self.bill_reads(u64::try_from(count).unwrap_or(0).div_ceil(1000).max(1));
+        Ok(Aggregate {
+            count,
+            sum_rev,
+            read_time,
+        })
+    }
+}
+
+#[async_trait]
+impl RemoteStore for Firestore {
+    async fn commit(&self, writes: &[RemoteWrite]) -> Result<CommitAnswer, RemoteError> {
+        let span = debug_span!("firestore.commit", writes = writes.len());
+        logged(self.commit_inner(writes)).instrument(span).await
+    }
+
+    async fn batch_get(&self, docs: &[DocRef]) -> Result<BatchGet, RemoteError> {
+        let span = debug_span!("firestore.batch_get", documents = docs.len());
+        logged(self.batch_get_inner(docs)).instrument(span).await
+    }
+
+    async fn query(&self, query: &RemoteQuery) -> Result<QueryStream<'_>, RemoteError> {
+        let span = debug_span!("firestore.query", collection = %query.collection);
+        let body = request::run_query(&self.names, query)?;
+        let call = self.transport.call("runQuery", &body);
+        let elements = logged(call).instrument(span.clone()).await?.elements();
+        let rows = Rows {
+            store: self,
+            elements,
+            read_time: None,
+            documents: 0,
+        };
+        Ok(Box::pin(stream::unfold(Some(rows), move |rows| {
+            async move {
+                let mut rows = rows?;
+                let event = logged(rows.next()).await;
+                let goes_on = matches!(event, Ok(QueryEvent::Document(_)));
+                Some((event, goes_on.then_some(rows)))
+            }
+            .instrument(span.clone())
+        })))
+    }
+
+    async fn aggregate(&self, query: &RemoteQuery) -> Result<Aggregate, RemoteError> {
+        let span = debug_span!("firestore.aggregate", collection = %query.collection);
+        logged(self.aggregate_inner(query)).instrument(span).await
+    }
+
+    async fn refresh_credentials(&self) -> Result<(), RemoteError> {
+        self.transport.tokens().refresh().await.map_err(no_token)
+    }
+
+    fn usage(&self) -> Usage {
+        Usage {
+            reads: self.reads.load(Ordering::Relaxed),
+            writes: self.writes.load(Ordering::Relaxed),
+            // Deletes are tombstones, which are writes.
+            deletes: 0,
+        }
+    }
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn uid(&self) -> Option<String> {
+        self.transport.tokens().identity().uid
+    }
+}
+
+/// A query's answer while it arrives.
+struct Rows<'a> {
+    store: &'a Firestore,
+    elements: Elements,
+    read_time: Option<Timestamp>,
+    documents: u64,
+}
+
+impl Rows<'_> {
+    async fn next(&mut self) -> Result<QueryEvent, RemoteError> {
+        while let Some(element) = self.elements.next().await? {
+            self.read_time = earliest(self.read_time, element.read_time);
+            let Some(document) = element.document else {
+                continue;
+            };
+            self.documents += 1;
+            self.store.bill_reads(1);
+            let name = document.name.clone();
+            match document.into_remote(&self.store.names) {
+                Some(document) => return Ok(QueryEvent::Document(document)),
+                // It can't be held here, and must not keep the others out.
+                None => warn!(name, "left out: a document whose id can't be held here"),
+            }
+        }
+        if self.documents == 0 {
+            self.store.bill_reads(1);
+        }
+        debug!(documents = self.documents, "the answer is whole");
+        let read_time = self
+            .read_time
+            .ok_or_else(|| unreadable("the answer has no readTime"))?;
+        Ok(QueryEvent::Done { read_time })
+    }
+}
+
+fn to_result(result: wire::WriteResult) -> WriteResult {
+    let times = result
+        .transform_results
+        .into_iter()
+        .map(|r| r.timestamp_value);
+    WriteResult {
+        update_time: result.update_time,
+        server_times: times.collect(),
+    }
+}
+
+fn earliest(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
+    a.into_iter().chain(b).min()
+}
+
+/// The answer is JSON, but leaves out what it must have.
+fn unreadable(message: &str) -> RemoteError {
+    RemoteError::new(Kind::NoAnswer, message)
+}
+
+async fn logged<T>(
+    request: impl Future<Output = Result<T, RemoteError>>,
+) -> Result<T, RemoteError> {
+    request
+        .await
+        .inspect_err(|error| debug!(kind = ?error.kind, "firestore request failed"))
+}
