@@ -6,6 +6,7 @@
 mod clock;
 mod error;
 mod limits;
+mod query;
 mod remote;
 mod token;
 mod write;

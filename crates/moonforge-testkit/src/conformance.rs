@@ -19,10 +19,10 @@ use moonforge_ports::{
 use serde_json::Value;
 
 pub use commits::{
-    a_commit_applies_all_or_nothing, a_create_needs_absence, a_mask_changes_only_what_it_names,
-    a_replacement_leaves_nothing_over, a_write_needs_its_version,
-    a_write_without_effect_is_no_version, masks_name_odd_fields, one_write_a_document,
-    revisions_rise_by_one, server_times_are_answered, update_times_rise,
+    a_commit_applies_all_or_nothing, a_create_needs_absence, a_document_has_a_size,
+    a_mask_changes_only_what_it_names, a_replacement_leaves_nothing_over,
+    a_write_needs_its_version, a_write_without_effect_is_no_version, masks_name_odd_fields,
+    one_write_a_document, revisions_rise_by_one, server_times_are_answered, update_times_rise,
 };
 pub use queries::{
     aggregates_count_and_sum, filters_select, pages_cross_equal_times, pages_in_the_order_of_names,
@@ -56,6 +56,7 @@ where
     one_write_a_document(&*make().await).await;
     a_write_without_effect_is_no_version(&*make().await).await;
     update_times_rise(&*make().await).await;
+    a_document_has_a_size(&*make().await).await;
     a_batch_says_what_is_missing(&*make().await).await;
     reads_see_whole_commits(make().await).await;
     an_answer_has_an_end(&*make().await).await;

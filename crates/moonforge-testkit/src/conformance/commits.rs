@@ -273,6 +273,21 @@ pub async fn update_times_rise(store: &dyn RemoteStore) {
     }
 }
 
+/// A document over 1 MiB is refused for what it is, and takes its commit with it; one just below is stored.
+pub async fn a_document_has_a_size(store: &dyn RemoteStore) {
+    let text = |bytes| json!({"content": "x".repeat(bytes)});
+    let (large, small) = (doc("sizes", "large"), doc("sizes", "small"));
+    let both = [
+        create(small.clone(), json!({})),
+        create(large.clone(), text((1 << 20) + 1)),
+    ];
+    let kind = refused(store, &both).await;
+    let sizes = [RemoteErrorKind::InvalidArgument, RemoteErrorKind::TooLarge];
+    assert!(sizes.contains(&kind), "{kind:?}");
+    assert!(read(store, &large).await.is_none() && read(store, &small).await.is_none());
+    apply(store, create(large, text(1_040_000))).await;
+}
+
 /// `rev` is 0 at creation and one more at each write, an integer, and never forgotten.
 pub async fn revisions_rise_by_one(store: &dyn RemoteStore) {
     let doc = doc("scenes", "rev");

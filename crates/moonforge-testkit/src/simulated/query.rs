@@ -1,13 +1,13 @@
 //! Queries over the simulated database.
 
-use moonforge_model::{Fields, Timestamp, set_at, value_at};
-use moonforge_ports::{
-    Aggregate, Filter, RemoteDocument, RemoteError, RemoteErrorKind, RemoteQuery,
-};
-use serde_json::Value;
+use moonforge_model::{Fields, Timestamp};
+use moonforge_ports::{Aggregate, RemoteDocument, RemoteError, RemoteErrorKind, RemoteQuery};
 
 use super::database::{Database, error};
 use super::rules;
+
+/// A document with its `updatedAt`, where the order has it.
+type Row<'a> = (Option<Timestamp>, &'a RemoteDocument);
 
 impl Database {
     /// The documents that a query matches, in its order, and the time at which this was true.
@@ -18,32 +18,16 @@ impl Database {
         now: Timestamp,
     ) -> Result<(Vec<RemoteDocument>, Timestamp), RemoteError> {
         let mut rows = self.matching(uid, query)?;
-        match (&query.after, query.is_by_updated_at()) {
-            (None, _) => {}
-            (Some((Some(at), id)), true) => {
-                rows.retain(|(t, d)| (*t, d.doc.id.as_str()) > (Some(*at), id.as_str()));
-            }
-            (Some((None, id)), false) => rows.retain(|(_, d)| d.doc.id.as_str() > id.as_str()),
-            (Some(_), _) => {
-                let message = "the cursor has another number of values than the order";
-                return Err(error(RemoteErrorKind::InvalidArgument, message));
-            }
+        if let Some((at, id)) = &query.after {
+            rows.retain(|(t, d)| (*t, d.doc.id.as_str()) > (*at, id.as_str()));
         }
-        let limit = query.limit.map_or(usize::MAX, |n| n as usize);
         let documents = rows
             .into_iter()
-            .take(limit)
+            .take(query.limit.map_or(usize::MAX, |n| n as usize))
             .map(|(_, document)| RemoteDocument {
-                fields: match &query.select {
-                    None => document.fields.clone(),
-                    Some(paths) => paths.iter().fold(Fields::new(), |mut selected, path| {
-                        if let Some(value) = value_at(&document.fields, path) {
-                            set_at(&mut selected, path, value.clone());
-                        }
-                        selected
-                    }),
-                },
-                ..document.clone()
+                doc: document.doc.clone(),
+                fields: query.project(document.fields.clone()),
+                update_time: document.update_time,
             })
             .collect();
         Ok((documents, self.read_time(now)))
@@ -56,11 +40,17 @@ impl Database {
         query: &RemoteQuery,
         now: Timestamp,
     ) -> Result<Aggregate, RemoteError> {
-        let rows = self.matching(uid, query)?;
-        let sum_rev = rows
+        let whole = RemoteQuery {
+            after: None,
+            select: None,
+            limit: None,
+            ..query.clone()
+        };
+        let rows = self.matching(uid, &whole)?;
+        let revs = rows
             .iter()
-            .filter_map(|(_, d)| d.fields.get("rev")?.as_i64())
-            .fold(0, i64::wrapping_add);
+            .filter_map(|(_, d)| d.fields.get("rev")?.as_i64());
+        let sum_rev = revs.fold(0, i64::saturating_add);
         let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
         Ok(Aggregate {
             count,
@@ -69,29 +59,24 @@ impl Database {
         })
     }
 
-    /// What the filters and the span match, sorted, each with its `updatedAt` where the order has it.
+    /// What the filters and the span match, sorted.
     fn matching(
         &self,
         uid: Option<&str>,
         query: &RemoteQuery,
-    ) -> Result<Vec<(Option<Timestamp>, &RemoteDocument)>, RemoteError> {
-        for filter in &query.filters {
-            if let Filter::In(path, values) = filter
-                && !(1..=30).contains(&values.len())
-            {
-                let message = format!("IN on `{path}` has {} values", values.len());
-                return Err(error(RemoteErrorKind::InvalidArgument, message));
-            }
+    ) -> Result<Vec<Row<'_>>, RemoteError> {
+        if let Some(message) = query.contradiction() {
+            return Err(error(RemoteErrorKind::InvalidArgument, message));
         }
         if let Some(uid) = uid {
             rules::check_list(self, uid, query)?;
         }
         let by_time = query.is_by_updated_at();
-        let mut rows: Vec<_> = self
+        let mut rows: Vec<Row<'_>> = self
             .documents
             .values()
             .filter(|d| d.doc.collection == query.collection)
-            .filter(|d| query.filters.iter().all(|f| holds(f, &d.fields)))
+            .filter(|d| query.filters.iter().all(|filter| filter.holds(&d.fields)))
             .map(|d| (if by_time { updated_at(&d.fields) } else { None }, d))
             .filter(|(at, _)| !by_time || in_span(*at, query))
             .collect();
@@ -109,15 +94,4 @@ fn in_span(at: Option<Timestamp>, query: &RemoteQuery) -> bool {
     at.is_some_and(|at| {
         query.since.is_none_or(|since| at >= since) && query.until.is_none_or(|until| at <= until)
     })
-}
-
-fn holds(filter: &Filter, fields: &Fields) -> bool {
-    let text = |path| value_at(fields, path).and_then(Value::as_str);
-    match filter {
-        Filter::Equals(path, value) => text(path) == Some(value),
-        Filter::In(path, values) => text(path).is_some_and(|t| values.iter().any(|v| v == t)),
-        Filter::Contains(path, value) => value_at(fields, path)
-            .and_then(Value::as_array)
-            .is_some_and(|items| items.iter().any(|item| item.as_str() == Some(value))),
-    }
 }
