@@ -112,7 +112,6 @@ macro_rules! name_type {
         }
     };
 }
-pub(crate) use name_type;
 
 name_type! {
     /// A document's id: any id that Firestore takes, a UUIDv7 where Moonforge makes it.
@@ -147,7 +146,10 @@ impl DocRef {
 
     /// Checks and takes both names.
     pub fn parse(collection: &str, id: &str) -> Result<Self, InvalidName> {
-        Ok(Self { collection: Collection::new(collection)?, id: DocId::new(id)? })
+        Ok(Self {
+            collection: Collection::new(collection)?,
+            id: DocId::new(id)?,
+        })
     }
 }
 
@@ -163,10 +165,28 @@ mod tests {
 
     #[test]
     fn ids_are_what_firestore_takes() {
-        for good in ["a", "é", "Ash Road", "x~y", "a.b", "___", "`", &"x".repeat(1500)] {
+        for good in [
+            "a",
+            "é",
+            "Ash Road",
+            "x~y",
+            "a.b",
+            "___",
+            "`",
+            &"x".repeat(1500),
+        ] {
             assert!(DocId::new(good).is_ok(), "{good}");
         }
-        for bad in ["", ".", "..", "a/b", "__x__", "____", "a\0b", &"x".repeat(1501)] {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "__x__",
+            "____",
+            "a\0b",
+            &"x".repeat(1501),
+        ] {
             assert!(DocId::new(bad).is_err(), "{bad}");
         }
     }

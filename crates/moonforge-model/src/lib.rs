@@ -3,17 +3,43 @@
 //! Architecture invariant: nothing here does I/O, awaits, reads a clock or draws a random number. What a function decides
 //! follows from its arguments alone, so the engine's decisions can be tested and replayed.
 
+mod builtin;
+mod conflict;
+mod fold;
 mod id;
+mod merge;
+mod merge_path;
+mod patch;
 mod path;
+mod registry;
+mod row;
 mod schema;
+mod text;
 mod time;
+mod validate;
 mod value;
+mod version;
 
+pub use builtin::builtin;
+pub use conflict::{Conflict, ConflictReason, LostSide};
+pub use fold::{Folded, TOMBSTONE_RETENTION, fold};
 pub use id::{Collection, DocId, DocRef, InvalidName, MAX_NAME_BYTES};
+pub use merge::{Merged, merge, merge_onto_absence};
+pub use patch::{
+    PatchError, PatchOp, apply, as_text_edit, check_patch, diff, diff_present, is_tagged,
+};
 pub use path::{FieldPath, InvalidPath, MAX_DEPTH};
+pub use registry::{Registry, RegistryError, children_of};
+pub use row::{ParkReason, Row, RowOp};
 pub use schema::{
     CollectionConfig, Field, FieldKind, FieldPolicy, Guard, Parent, Priority, RESERVED_FIELDS,
     TIMESTAMP_FIELDS,
 };
+pub use text::{LostHunk, Side, TextMerge, merge_text};
 pub use time::{InvalidTimestamp, Timestamp};
+pub use validate::{MAX_DOCUMENT_BYTES, ValidationError, check_types, validate};
 pub use value::{Fields, canonical, set_at, unset_at, value_at};
+pub use version::{
+    Deletion, EDITED_ALL, Envelope, UnreadableVersion, Version, WriterMark, Writers, time_value,
+    without_reserved,
+};

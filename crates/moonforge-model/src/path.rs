@@ -49,7 +49,9 @@ pub enum InvalidPath {
 
 impl FieldPath {
     /// A path of the given names, outermost first.
-    pub fn new<S: Into<String>>(segments: impl IntoIterator<Item = S>) -> Result<Self, InvalidPath> {
+    pub fn new<S: Into<String>>(
+        segments: impl IntoIterator<Item = S>,
+    ) -> Result<Self, InvalidPath> {
         let segments: Vec<String> = segments.into_iter().map(Into::into).collect();
         if segments.is_empty() {
             return Err(InvalidPath::Empty);
@@ -114,7 +116,9 @@ pub(crate) fn check_field_name(name: &str) -> Result<(), InvalidPath> {
 
 fn is_bare(segment: &str) -> bool {
     let mut chars = segment.chars();
-    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+    chars
+        .next()
+        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
@@ -148,7 +152,9 @@ impl FromStr for FieldPath {
                     match chars.next() {
                         Some('`') => break,
                         Some('\\') => segment.push(
-                            chars.next().ok_or_else(|| InvalidPath::Backticks(text.to_owned()))?,
+                            chars
+                                .next()
+                                .ok_or_else(|| InvalidPath::Backticks(text.to_owned()))?,
                         ),
                         Some(c) => segment.push(c),
                         None => return Err(InvalidPath::Backticks(text.to_owned())),
@@ -204,7 +210,9 @@ mod tests {
 
     #[test]
     fn bad_paths_are_refused() {
-        for bad in ["", ".", "a.", ".a", "a..b", "`a", "`a`b", "a`b", "__name__", "``"] {
+        for bad in [
+            "", ".", "a.", ".a", "a..b", "`a", "`a`b", "a`b", "__name__", "``",
+        ] {
             assert!(bad.parse::<FieldPath>().is_err(), "{bad}");
         }
     }

@@ -148,9 +148,21 @@ impl CollectionConfig {
 }
 
 /// Fields at the top of a document that hold times.
-pub const TIMESTAMP_FIELDS: [&str; 5] =
-    ["createdAt", "updatedAt", "deletedAt", "datetime", "shareExpiresAt"];
+pub const TIMESTAMP_FIELDS: [&str; 5] = [
+    "createdAt",
+    "updatedAt",
+    "deletedAt",
+    "datetime",
+    "shareExpiresAt",
+];
 
 /// Fields that the protocol owns: ignored by `put` and `import`, refused by `patch`, left out of `export`.
-pub const RESERVED_FIELDS: [&str; 7] =
-    ["rev", "updatedAt", "deletedAt", "deleteId", "edited", "writers", "purgeAt"];
+pub const RESERVED_FIELDS: [&str; 7] = [
+    "rev",
+    "updatedAt",
+    "deletedAt",
+    "deleteId",
+    "edited",
+    "writers",
+    "purgeAt",
+];

@@ -10,12 +10,16 @@ pub type Fields = Map<String, Value>;
 /// The value at `path`, if every step of it is there.
 pub fn value_at<'a>(fields: &'a Fields, path: &FieldPath) -> Option<&'a Value> {
     let (first, rest) = path.segments().split_first()?;
-    rest.iter().try_fold(fields.get(first)?, |value, name| value.as_object()?.get(name))
+    rest.iter().try_fold(fields.get(first)?, |value, name| {
+        value.as_object()?.get(name)
+    })
 }
 
 /// Puts `value` at `path`. Parents that are missing, or aren't maps, become maps: what Firestore does with a mask.
 pub fn set_at(fields: &mut Fields, path: &FieldPath, value: Value) {
-    let Some((last, parents)) = path.segments().split_last() else { return };
+    let Some((last, parents)) = path.segments().split_last() else {
+        return;
+    };
     let mut map = fields;
     for name in parents {
         let slot = map.entry(name.clone()).or_insert(Value::Null);

@@ -1,0 +1,259 @@
+//! The three-way merge: rows that were written over `base`, brought onto `theirs`.
+//!
+//! Rows are intents, so merging is deciding, path by path, which of them still stand on the newer version, and rewriting
+//! those whose ground moved. What loses, on either side, becomes a [`Conflict`]. The function is pure: the same base,
+//! rows and version always give the same result, and merging its result again changes nothing.
+
+use serde_json::{Map, Value};
+
+use crate::conflict::{Conflict, ConflictReason, LostSide};
+use crate::fold::fold;
+use crate::merge_path::{Outcome, PathMerge};
+use crate::patch::{PatchOp, apply, diff};
+use crate::path::FieldPath;
+use crate::row::{Row, RowOp};
+use crate::schema::CollectionConfig;
+use crate::time::Timestamp;
+use crate::value::{Fields, set_at, unset_at, value_at};
+use crate::version::{Deletion, Version};
+
+/// What a merge came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Merged {
+    /// The rows that still stand, in order, rewritten where their ground moved.
+    pub rows: Vec<Row>,
+    /// What was lost.
+    pub conflicts: Vec<Conflict>,
+}
+
+/// Merges `rows`, written over `base` (`None`: over nothing known), onto `theirs`.
+///
+/// `read_time` is when `theirs` was read, by the remote's clock: no edit counts as later than that.
+pub fn merge(
+    config: &CollectionConfig,
+    base: Option<&Version>,
+    theirs: &Version,
+    rows: &[Row],
+    read_time: Timestamp,
+) -> Merged {
+    let mut rows: Vec<Row> = rows.to_vec();
+    for row in &mut rows {
+        row.edited_at = row.edited_at.min(read_time);
+        if let RowOp::Create { fields } = &row.op {
+            row.op = RowOp::Patch {
+                ops: diff(config, &Fields::new(), fields),
+            };
+        }
+    }
+    let mut conflicts = Vec::new();
+    let rows = merge_deletions(base, theirs, rows, &mut conflicts);
+    let rows = merge_paths(config, base, theirs, rows, read_time, &mut conflicts);
+    Merged { rows, conflicts }
+}
+
+/// Brings rows onto the absence of a document that was there: a delete against edits. What they would have changed is
+/// journaled; a restore among them creates the document anew.
+pub fn merge_onto_absence(base: &Version, rows: &[Row]) -> Vec<Conflict> {
+    let after = fold(Some(base), rows);
+    let lost: Map<String, Value> = after
+        .touched
+        .iter()
+        .map(|path| {
+            (
+                path.to_string(),
+                value_at(&after.fields, path).cloned().unwrap_or_default(),
+            )
+        })
+        .collect();
+    if lost.is_empty() {
+        return Vec::new();
+    }
+    vec![Conflict {
+        field: "deletedAt".to_owned(),
+        kept: Value::Null,
+        lost: Value::Object(lost),
+        lost_side: LostSide::Local,
+        reason: ConflictReason::Deleted,
+        bring_back: Vec::new(),
+    }]
+}
+
+/// Deletes and restores, in order: of two deletes the first to land keeps its id, a restore of another id does nothing,
+/// and edits on what was deleted meanwhile go into the tombstone's content and the journal.
+fn merge_deletions(
+    base: Option<&Version>,
+    theirs: &Version,
+    rows: Vec<Row>,
+    conflicts: &mut Vec<Conflict>,
+) -> Vec<Row> {
+    let mut state: Option<Deletion> = theirs.envelope.deleted.clone();
+    let was_deleted = base.is_some_and(|b| b.envelope.deleted.is_some());
+    let newly_deleted = state.is_some() && !was_deleted;
+    let mut edits = Map::new();
+    let mut kept = Vec::with_capacity(rows.len());
+    for row in rows {
+        match &row.op {
+            RowOp::Delete { .. } if state.is_some() => continue,
+            RowOp::Delete { delete_id } => {
+                state = Some(Deletion {
+                    at: row.edited_at,
+                    delete_id: Some(delete_id.clone()),
+                    purge_at: None,
+                });
+                conflicts.extend(edits_under_delete(base, theirs, row.edited_at));
+            }
+            RowOp::Restore { delete_id } => {
+                let same = state.as_ref().is_some_and(|d| d.is_of(delete_id));
+                if !same {
+                    continue;
+                }
+                state = None;
+            }
+            RowOp::Patch { ops } if newly_deleted && state.is_some() => {
+                let mut ours = base.map(|b| b.fields.clone()).unwrap_or_default();
+                for op in ops {
+                    let _ = apply(&mut ours, op);
+                    let value = value_at(&ours, op.path()).cloned().unwrap_or_default();
+                    edits.insert(op.path().to_string(), value);
+                }
+            }
+            RowOp::Patch { .. } | RowOp::Create { .. } => {}
+        }
+        kept.push(row);
+    }
+    if let Some(deletion) = theirs
+        .envelope
+        .deleted
+        .as_ref()
+        .filter(|_| !edits.is_empty())
+    {
+        conflicts.push(Conflict {
+            field: "deletedAt".to_owned(),
+            kept: Value::String(deletion.at.to_string()),
+            lost: Value::Object(edits),
+            lost_side: LostSide::Local,
+            reason: ConflictReason::Deleted,
+            bring_back: Vec::new(),
+        });
+    }
+    kept
+}
+
+/// Our delete meets edits of others: the tombstone keeps them as content, and the journal says so.
+fn edits_under_delete(base: Option<&Version>, theirs: &Version, at: Timestamp) -> Option<Conflict> {
+    let base = base?;
+    let changed: Map<String, Value> = theirs
+        .fields
+        .iter()
+        .filter(|(name, value)| base.fields.get(*name) != Some(value))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    (!changed.is_empty()).then(|| Conflict {
+        field: "deletedAt".to_owned(),
+        kept: Value::String(at.to_string()),
+        lost: Value::Object(changed),
+        lost_side: LostSide::Remote,
+        reason: ConflictReason::Deleted,
+        bring_back: Vec::new(),
+    })
+}
+
+fn merge_paths(
+    config: &CollectionConfig,
+    base: Option<&Version>,
+    theirs: &Version,
+    rows: Vec<Row>,
+    read_time: Timestamp,
+    conflicts: &mut Vec<Conflict>,
+) -> Vec<Row> {
+    let ours = fold(base, &rows).fields;
+    let paths = PathMerge {
+        config,
+        base,
+        theirs,
+        ours: &ours,
+        read_time,
+    };
+    let mut decided: Vec<(FieldPath, usize, Outcome)> = Vec::new();
+    // Last to first: the fate of a replaced value is that of what replaced it.
+    for (index, row) in rows.iter().enumerate().rev() {
+        let RowOp::Patch { ops } = &row.op else {
+            continue;
+        };
+        for op in ops.iter().rev().filter(|op| op.replaces()) {
+            let path = op.path();
+            if paths.removed_entry(path).is_none()
+                && !decided.iter().any(|(later, _, _)| later.covers(path))
+            {
+                let outcome = paths.decide(op, row.edited_at);
+                decided.push((path.clone(), index, outcome));
+            }
+        }
+    }
+    let mut now = theirs.fields.clone();
+    let mut resurrected: Vec<FieldPath> = Vec::new();
+    let mut merged = Vec::with_capacity(rows.len());
+    for (index, mut row) in rows.into_iter().enumerate() {
+        let RowOp::Patch { ops } = row.op else {
+            merged.push(row);
+            continue;
+        };
+        let mut kept = Vec::with_capacity(ops.len());
+        for op in ops {
+            let decision = decided
+                .iter()
+                .find(|(path, at, _)| path.covers(op.path()) && index <= *at);
+            let op = match decision {
+                // Replaced later by something that stands, or being that something.
+                Some((path, at, outcome)) => match outcome {
+                    Outcome::Lost => None,
+                    Outcome::Stands => Some(op),
+                    Outcome::Laid(value) if path == op.path() && index == *at => {
+                        Some(PatchOp::Set {
+                            path: path.clone(),
+                            value: value.clone(),
+                        })
+                    }
+                    Outcome::Laid(_) => Some(op),
+                },
+                None => paths.carry(op, row.edited_at, &now, &mut resurrected, conflicts),
+            };
+            if let Some(op) = op {
+                let _ = apply(&mut now, &op);
+                kept.push(op);
+            }
+        }
+        if !kept.is_empty() {
+            row.op = RowOp::Patch { ops: kept };
+            merged.push(row);
+        }
+    }
+    conflicts.extend(
+        decided
+            .iter()
+            .rev()
+            .filter_map(|(path, _, outcome)| paths.journal(path, outcome)),
+    );
+    merged
+}
+
+/// Lays `over` onto `under` at the relative place of `below` inside `path`.
+pub(crate) fn lay_over(
+    path: &FieldPath,
+    under: Option<Value>,
+    over: impl IntoIterator<Item = (FieldPath, Option<Value>)>,
+) -> Value {
+    let mut fields = Fields::new();
+    if let Some(under) = under {
+        set_at(&mut fields, path, under);
+    }
+    for (below, value) in over {
+        match value {
+            Some(value) => set_at(&mut fields, &below, value),
+            None => {
+                unset_at(&mut fields, &below);
+            }
+        }
+    }
+    value_at(&fields, path).cloned().unwrap_or_default()
+}

@@ -1,0 +1,344 @@
+//! One path of a merge: did they change it, who wins, and what becomes of our edit.
+
+use serde_json::Value;
+
+use crate::conflict::{Conflict, ConflictReason, LostSide};
+use crate::merge::lay_over;
+use crate::patch::PatchOp;
+use crate::path::FieldPath;
+use crate::schema::{CollectionConfig, FieldPolicy};
+use crate::text::{Side, merge_text};
+use crate::time::Timestamp;
+use crate::value::{Fields, canonical, value_at};
+use crate::version::Version;
+
+/// What becomes of a set or an unset.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Outcome {
+    /// Nobody else touched the path, or ours is the later edit.
+    Stands,
+    /// Ours is later than the path as a whole, theirs than parts of it: theirs' parts laid over ours.
+    Laid(Value),
+    /// Theirs is the later edit.
+    Lost,
+}
+
+/// The grounds on which paths are decided.
+pub(crate) struct PathMerge<'a> {
+    pub(crate) config: &'a CollectionConfig,
+    pub(crate) base: Option<&'a Version>,
+    pub(crate) theirs: &'a Version,
+    /// base ⊕ rows: what the person here sees.
+    pub(crate) ours: &'a Fields,
+    pub(crate) read_time: Timestamp,
+}
+
+impl PathMerge<'_> {
+    /// The value at `path`, or what stands in its way: a value above it that is no map.
+    fn at<'v>(fields: &'v Fields, path: &FieldPath) -> Option<&'v Value> {
+        let mut value = fields.get(path.root())?;
+        for name in &path.segments()[1..] {
+            match value {
+                Value::Object(map) => value = map.get(name)?,
+                blocking => return Some(blocking),
+            }
+        }
+        Some(value)
+    }
+
+    /// Whether they changed `path`: its value, or when it (or what is above it) was edited.
+    fn changed(&self, path: &FieldPath) -> bool {
+        let theirs = Self::at(&self.theirs.fields, path);
+        let Some(base) = self.base else {
+            return theirs.is_some();
+        };
+        Self::at(&base.fields, path) != theirs || self.edited_moved(path)
+    }
+
+    fn edited_moved(&self, path: &FieldPath) -> bool {
+        self.theirs.envelope.edited_above(path)
+            != self.base.and_then(|b| b.envelope.edited_above(path))
+    }
+
+    /// When they edited `path` as a whole: its own newest `edited` or one above it, where that is new and credible;
+    /// for clients that don't keep `edited`, the document's `updatedAt`; for those that forget that too, its version's time.
+    fn their_time(&self, path: &FieldPath) -> Timestamp {
+        let envelope = &self.theirs.envelope;
+        let updated = envelope.updated_at.unwrap_or(envelope.update_time);
+        let entry = envelope.edited_above(path).filter(|at| *at <= updated);
+        let below_moved = || {
+            let base = self.base.map(|b| &b.envelope.edited);
+            envelope
+                .edited_below(path)
+                .any(|(p, at)| base.and_then(|e| e.get(&p.to_string())) != Some(&at))
+        };
+        match entry {
+            Some(at) if self.base.is_none() || self.edited_moved(path) || below_moved() => at,
+            _ if self
+                .base
+                .is_some_and(|b| b.envelope.updated_at == envelope.updated_at) =>
+            {
+                envelope.update_time
+            }
+            _ => updated,
+        }
+    }
+
+    /// Whether an edit of ours at `at` stands against theirs of `path` at `theirs_at`.
+    fn ours_wins(
+        &self,
+        path: &FieldPath,
+        at: Timestamp,
+        theirs_at: Timestamp,
+        value: Option<&Value>,
+    ) -> bool {
+        match self.config.policy(path) {
+            FieldPolicy::LocalWins => return true,
+            FieldPolicy::RemoteWins => return false,
+            FieldPolicy::LaterWins => {}
+        }
+        let text = |v: Option<&Value>| v.map(canonical).unwrap_or_default();
+        let ours_at = at.min(self.read_time);
+        (ours_at, text(value)) > (theirs_at, text(Self::at(&self.theirs.fields, path)))
+    }
+
+    /// What becomes of a set or unset that nothing of ours replaced later.
+    pub(crate) fn decide(&self, op: &PatchOp, edited_at: Timestamp) -> Outcome {
+        let path = op.path();
+        let value = match op {
+            PatchOp::Set { value, .. } => Some(value),
+            _ => None,
+        };
+        let theirs = Self::at(&self.theirs.fields, path);
+        if !self.changed(path) || value == theirs {
+            return Outcome::Stands;
+        }
+        match path.root() {
+            // Immutable from the first write on.
+            "campaignId" if theirs.is_some() => return Outcome::Lost,
+            "createdAt" => return self.decide_created_at(value, theirs),
+            _ => {}
+        }
+        if !self.ours_wins(path, edited_at, self.their_time(path), value) {
+            return Outcome::Lost;
+        }
+        // Ours is later than the whole; parts that they edited later still stay theirs.
+        let later: Vec<_> = self
+            .theirs
+            .envelope
+            .edited_below(path)
+            .filter(|(below, at)| {
+                let ours = value.and_then(|v| self.inside(path, v, below));
+                !self.ours_wins(below, edited_at, *at, ours.as_ref())
+            })
+            .map(|(below, _)| {
+                let value = value_at(&self.theirs.fields, &below).cloned();
+                (below, value)
+            })
+            .collect();
+        if later.is_empty() {
+            Outcome::Stands
+        } else {
+            Outcome::Laid(lay_over(path, value.cloned(), later))
+        }
+    }
+
+    fn decide_created_at(&self, ours: Option<&Value>, theirs: Option<&Value>) -> Outcome {
+        let time = |v: Option<&Value>| v?.as_str()?.parse::<Timestamp>().ok();
+        match (time(ours), time(theirs)) {
+            (Some(ours), Some(theirs)) if ours < theirs => Outcome::Stands,
+            (Some(_), None) => Outcome::Stands,
+            _ => Outcome::Lost,
+        }
+    }
+
+    /// The part of `value`, which stands at `path`, that is at `below`.
+    fn inside(&self, path: &FieldPath, value: &Value, below: &FieldPath) -> Option<Value> {
+        below.segments()[path.segments().len()..]
+            .iter()
+            .try_fold(value, |v, name| v.as_object()?.get(name))
+            .cloned()
+    }
+
+    /// The journal's entry for a decided path, if anything was lost there.
+    pub(crate) fn journal(&self, path: &FieldPath, outcome: &Outcome) -> Option<Conflict> {
+        let theirs = Self::at(&self.theirs.fields, path);
+        let ours = value_at(self.ours, path);
+        if path.root() == "createdAt" || ours == theirs || !self.changed(path) {
+            return None;
+        }
+        Some(match outcome {
+            Outcome::Lost | Outcome::Laid(_) => self.lost_here(path, ours.cloned()),
+            Outcome::Stands => Conflict {
+                field: path.to_string(),
+                kept: ours.cloned().unwrap_or_default(),
+                lost: theirs.cloned().unwrap_or_default(),
+                lost_side: LostSide::Remote,
+                reason: ConflictReason::Overwritten,
+                bring_back: set_or_unset(path, theirs.cloned()),
+            },
+        })
+    }
+
+    fn lost_here(&self, path: &FieldPath, ours: Option<Value>) -> Conflict {
+        Conflict {
+            field: path.to_string(),
+            kept: Self::at(&self.theirs.fields, path)
+                .cloned()
+                .unwrap_or_default(),
+            lost: ours.clone().unwrap_or_default(),
+            lost_side: LostSide::Local,
+            reason: ConflictReason::Overwritten,
+            bring_back: set_or_unset(path, ours),
+        }
+    }
+
+    /// What becomes of an edit that works on what is there (an increment, a list operation, a text edit). `now` is
+    /// theirs with our earlier edits on it.
+    pub(crate) fn carry(
+        &self,
+        op: PatchOp,
+        edited_at: Timestamp,
+        now: &Fields,
+        resurrected: &mut Vec<FieldPath>,
+        conflicts: &mut Vec<Conflict>,
+    ) -> Option<PatchOp> {
+        if let Some(entry) = self.removed_entry(op.path()) {
+            return self.carry_into_removed(op, entry, edited_at, resurrected, conflicts);
+        }
+        let there = Self::at(now, op.path());
+        let fits = match (&op, there) {
+            (PatchOp::Text { .. }, _) => {
+                return self.carry_text(op, edited_at, now, conflicts);
+            }
+            (_, None | Some(Value::Null)) => true,
+            (PatchOp::Increment { .. }, Some(v)) => v.is_number(),
+            (PatchOp::ArrayUnion { .. } | PatchOp::ArrayRemove { .. }, Some(v)) => v.is_array(),
+            (PatchOp::Set { .. } | PatchOp::Unset { .. }, _) => true,
+        };
+        if fits {
+            return Some(op);
+        }
+        conflicts.push(Conflict {
+            field: op.path().to_string(),
+            kept: there.cloned().unwrap_or_default(),
+            lost: serde_json::to_value(&op).unwrap_or_default(),
+            lost_side: LostSide::Local,
+            reason: ConflictReason::TypeChanged,
+            bring_back: vec![op],
+        });
+        None
+    }
+
+    /// The entry of a keyed map that holds `path` and that they removed.
+    pub(crate) fn removed_entry(&self, path: &FieldPath) -> Option<FieldPath> {
+        let entry = self
+            .config
+            .keyed_entry(path)
+            .filter(|entry| entry != path)?;
+        let had = self
+            .base
+            .is_some_and(|b| value_at(&b.fields, &entry).is_some());
+        (had && value_at(&self.theirs.fields, &entry).is_none()).then_some(entry)
+    }
+
+    /// A change inside an entry against its removal: the later wins, and brings the whole entry back or lets it go.
+    fn carry_into_removed(
+        &self,
+        op: PatchOp,
+        entry: FieldPath,
+        edited_at: Timestamp,
+        resurrected: &mut Vec<FieldPath>,
+        conflicts: &mut Vec<Conflict>,
+    ) -> Option<PatchOp> {
+        if resurrected.contains(&entry) {
+            return None;
+        }
+        let ours = value_at(self.ours, &entry).cloned();
+        let wins = self.ours_wins(&entry, edited_at, self.their_time(&entry), ours.as_ref());
+        match ours.filter(|_| wins) {
+            Some(value) => {
+                resurrected.push(entry.clone());
+                conflicts.push(Conflict {
+                    field: entry.to_string(),
+                    kept: value.clone(),
+                    lost: Value::Null,
+                    lost_side: LostSide::Remote,
+                    reason: ConflictReason::Overwritten,
+                    bring_back: vec![PatchOp::Unset {
+                        path: entry.clone(),
+                    }],
+                });
+                Some(PatchOp::Set { path: entry, value })
+            }
+            None => {
+                conflicts.push(Conflict {
+                    reason: ConflictReason::Deleted,
+                    bring_back: vec![op.clone()],
+                    ..self.lost_here(op.path(), value_at(self.ours, op.path()).cloned())
+                });
+                None
+            }
+        }
+    }
+
+    fn carry_text(
+        &self,
+        op: PatchOp,
+        edited_at: Timestamp,
+        now: &Fields,
+        conflicts: &mut Vec<Conflict>,
+    ) -> Option<PatchOp> {
+        let PatchOp::Text { path, from, to } = op else {
+            return Some(op);
+        };
+        let Some(Value::String(there)) = value_at(now, &path) else {
+            let set = PatchOp::Set {
+                path: path.clone(),
+                value: Value::String(to),
+            };
+            let outcome = self.decide(&set, edited_at);
+            conflicts.extend(self.journal(&path, &outcome));
+            return (outcome != Outcome::Lost).then_some(set);
+        };
+        if *there == from {
+            return Some(PatchOp::Text { path, from, to });
+        }
+        let ours = Value::String(to.clone());
+        let wins = !self.changed(&path)
+            || self.ours_wins(&path, edited_at, self.their_time(&path), Some(&ours));
+        let merged = merge_text(
+            &from,
+            &to,
+            there,
+            if wins { Side::Ours } else { Side::Theirs },
+        );
+        conflicts.extend(merged.lost.into_iter().map(|hunk| Conflict {
+            field: path.to_string(),
+            kept: Value::String(hunk.kept),
+            lost: Value::String(hunk.lost),
+            lost_side: if wins {
+                LostSide::Remote
+            } else {
+                LostSide::Local
+            },
+            reason: ConflictReason::Overwritten,
+            bring_back: Vec::new(),
+        }));
+        (merged.text != *there).then(|| PatchOp::Text {
+            from: there.clone(),
+            to: merged.text,
+            path,
+        })
+    }
+}
+
+fn set_or_unset(path: &FieldPath, value: Option<Value>) -> Vec<PatchOp> {
+    vec![match value {
+        Some(value) => PatchOp::Set {
+            path: path.clone(),
+            value,
+        },
+        None => PatchOp::Unset { path: path.clone() },
+    }]
+}

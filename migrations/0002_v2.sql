@@ -1,0 +1,280 @@
+-- Version 2: every model, one table each, with one set of sync metadata, outbox, checkpoints and journal for all.
+--
+-- A document's row is its view: the last version known from the remote with the rows of the outbox folded over it. `body` is
+-- the model's JSON without `id` and the fields of the sync protocol; the generated columns are for lists and for people who
+-- open the file with a tool of their own. Times are microseconds since 1970, UTC.
+
+ALTER TABLE campaigns RENAME TO campaigns_v1;
+ALTER TABLE outbox_ops RENAME TO outbox_ops_v1;
+
+CREATE TABLE campaigns (
+    id TEXT NOT NULL PRIMARY KEY,
+    body TEXT NOT NULL,
+    rev INTEGER,
+    updated_at INTEGER NOT NULL,
+    deleted_at INTEGER,
+    delete_id TEXT,
+    name AS (json_extract(body, '$.name')) VIRTUAL
+);
+CREATE INDEX campaigns_name ON campaigns (name, id);
+CREATE INDEX campaigns_updated ON campaigns (updated_at, id);
+
+CREATE TABLE adventures (
+    id TEXT NOT NULL PRIMARY KEY,
+    body TEXT NOT NULL,
+    rev INTEGER,
+    updated_at INTEGER NOT NULL,
+    deleted_at INTEGER,
+    delete_id TEXT,
+    campaign_id AS (json_extract(body, '$.campaignId')) VIRTUAL,
+    name AS (json_extract(body, '$.name')) VIRTUAL,
+    sort_order AS (json_extract(body, '$.order')) VIRTUAL
+);
+CREATE INDEX adventures_campaign ON adventures (campaign_id, sort_order, id);
+CREATE INDEX adventures_updated ON adventures (updated_at, id);
+
+CREATE TABLE chapters (
+    id TEXT NOT NULL PRIMARY KEY,
+    body TEXT NOT NULL,
+    rev INTEGER,
+    updated_at INTEGER NOT NULL,
+    deleted_at INTEGER,
+    delete_id TEXT,
+    campaign_id AS (json_extract(body, '$.campaignId')) VIRTUAL,
+    adventure_id AS (json_extract(body, '$.adventureId')) VIRTUAL,
+    name AS (json_extract(body, '$.name')) VIRTUAL,
+    sort_order AS (json_extract(body, '$.order')) VIRTUAL
+);
+CREATE INDEX chapters_campaign ON chapters (campaign_id, sort_order, id);
+CREATE INDEX chapters_parent ON chapters (adventure_id, sort_order, id);
+CREATE INDEX chapters_updated ON chapters (updated_at, id);
+
+CREATE TABLE scenes (
+    id TEXT NOT NULL PRIMARY KEY,
+    body TEXT NOT NULL,
+    rev INTEGER,
+    updated_at INTEGER NOT NULL,
+    deleted_at INTEGER,
+    delete_id TEXT,
+    campaign_id AS (json_extract(body, '$.campaignId')) VIRTUAL,
+    chapter_id AS (json_extract(body, '$.chapterId')) VIRTUAL,
+    title AS (json_extract(body, '$.title')) VIRTUAL,
+    sort_order AS (json_extract(body, '$.order')) VIRTUAL
+);
+CREATE INDEX scenes_campaign ON scenes (campaign_id, sort_order, id);
+CREATE INDEX scenes_parent ON scenes (chapter_id, sort_order, id);
+CREATE INDEX scenes_updated ON scenes (updated_at, id);
+
+CREATE TABLE entities (
+    id TEXT NOT NULL PRIMARY KEY,
+    body TEXT NOT NULL,
+    rev INTEGER,
+    updated_at INTEGER NOT NULL,
+    deleted_at INTEGER,
+    delete_id TEXT,
+    campaign_id AS (json_extract(body, '$.campaignId')) VIRTUAL,
+    name AS (json_extract(body, '$.name')) VIRTUAL,
+    kind AS (json_extract(body, '$.kind')) VIRTUAL
+);
+CREATE INDEX entities_campaign ON entities (campaign_id, name, id);
+CREATE INDEX entities_updated ON entities (updated_at, id);
+
+CREATE TABLE encounters (
+    id TEXT NOT NULL PRIMARY KEY,
+    body TEXT NOT NULL,
+    rev INTEGER,
+    updated_at INTEGER NOT NULL,
+    deleted_at INTEGER,
+    delete_id TEXT,
+    campaign_id AS (json_extract(body, '$.campaignId')) VIRTUAL,
+    name AS (json_extract(body, '$.name')) VIRTUAL
+);
+CREATE INDEX encounters_campaign ON encounters (campaign_id, name, id);
+CREATE INDEX encounters_updated ON encounters (updated_at, id);
+
+CREATE TABLE sessions (
+    id TEXT NOT NULL PRIMARY KEY,
+    body TEXT NOT NULL,
+    rev INTEGER,
+    updated_at INTEGER NOT NULL,
+    deleted_at INTEGER,
+    delete_id TEXT,
+    campaign_id AS (json_extract(body, '$.campaignId')) VIRTUAL,
+    title AS (json_extract(body, '$.title')) VIRTUAL
+);
+CREATE INDEX sessions_campaign ON sessions (campaign_id, title, id);
+CREATE INDEX sessions_updated ON sessions (updated_at, id);
+
+CREATE TABLE media_assets (
+    id TEXT NOT NULL PRIMARY KEY,
+    body TEXT NOT NULL,
+    rev INTEGER,
+    updated_at INTEGER NOT NULL,
+    deleted_at INTEGER,
+    delete_id TEXT,
+    campaign_id AS (json_extract(body, '$.campaignId')) VIRTUAL,
+    filename AS (json_extract(body, '$.filename')) VIRTUAL
+);
+CREATE INDEX media_assets_campaign ON media_assets (campaign_id, filename, id);
+CREATE INDEX media_assets_updated ON media_assets (updated_at, id);
+
+CREATE TABLE secrets (
+    id TEXT NOT NULL PRIMARY KEY,
+    body TEXT NOT NULL,
+    rev INTEGER,
+    updated_at INTEGER NOT NULL,
+    deleted_at INTEGER,
+    delete_id TEXT,
+    campaign_id AS (json_extract(body, '$.campaignId')) VIRTUAL,
+    target AS (json_extract(body, '$.target')) VIRTUAL
+);
+CREATE INDEX secrets_campaign ON secrets (campaign_id, target, id);
+CREATE INDEX secrets_updated ON secrets (updated_at, id);
+
+-- Documents of the collections that an app registers.
+CREATE TABLE documents (
+    collection TEXT NOT NULL,
+    id TEXT NOT NULL,
+    body TEXT NOT NULL,
+    rev INTEGER,
+    updated_at INTEGER NOT NULL,
+    deleted_at INTEGER,
+    delete_id TEXT,
+    campaign_id AS (json_extract(body, '$.campaignId')) VIRTUAL,
+    PRIMARY KEY (collection, id)
+);
+CREATE INDEX documents_campaign ON documents (collection, campaign_id, id);
+CREATE INDEX documents_updated ON documents (collection, updated_at, id);
+
+-- What is known of a document's state at the remote. `base_state`: nothing is there (`absent`), not looked yet (`unknown`), or
+-- a version (`known`), whose envelope (rev, edited, writers, …) is kept here and whose fields are `base` while the document is
+-- dirty, else the row's own body.
+CREATE TABLE local_metas (
+    doc_ref TEXT NOT NULL PRIMARY KEY,
+    collection TEXT NOT NULL,
+    doc_id TEXT NOT NULL,
+    dirty INTEGER NOT NULL DEFAULT 0 CHECK (dirty IN (0, 1)),
+    last_synced_at INTEGER,
+    base_state TEXT NOT NULL CHECK (base_state IN ('absent', 'unknown', 'known')),
+    synced_rev INTEGER,
+    synced_update_time INTEGER,
+    synced_updated_at INTEGER,
+    envelope TEXT,
+    base TEXT,
+    settled TEXT NOT NULL DEFAULT '{}'
+);
+CREATE INDEX local_metas_dirty ON local_metas (collection, doc_id) WHERE dirty = 1;
+
+-- Edits on their way. `n` never comes again, also after a row is gone.
+CREATE TABLE outbox_ops (
+    n INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    incarnation TEXT NOT NULL,
+    op_id TEXT NOT NULL,
+    collection TEXT NOT NULL,
+    doc_id TEXT NOT NULL,
+    operation TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    edited_at INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    sent INTEGER NOT NULL DEFAULT 0 CHECK (sent IN (0, 1)),
+    state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'parked')),
+    reason TEXT,
+    error TEXT
+);
+CREATE INDEX outbox_ops_doc ON outbox_ops (collection, doc_id, n);
+
+-- Copies of this file: the open one, and those that were closed when a copy was noticed.
+CREATE TABLE incarnations (
+    incarnation TEXT NOT NULL PRIMARY KEY,
+    minted_at INTEGER NOT NULL,
+    closed_at_n INTEGER
+);
+
+CREATE TABLE identity (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+-- How far each collection of each campaign was read: a fast cursor, a settled one, and the check that is owed between them.
+CREATE TABLE checkpoints (
+    collection TEXT NOT NULL,
+    campaign_id TEXT NOT NULL,
+    fast_at INTEGER,
+    fast_id TEXT,
+    settled_at INTEGER,
+    owed_at INTEGER,
+    owed_since INTEGER,
+    reconciled_at INTEGER,
+    listed_at INTEGER,
+    PRIMARY KEY (collection, campaign_id)
+) WITHOUT ROWID;
+
+CREATE TABLE conflicts (
+    conflict_id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    collection TEXT NOT NULL,
+    doc_id TEXT NOT NULL,
+    entry TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    resolved_at INTEGER
+);
+CREATE INDEX conflicts_doc ON conflicts (collection, doc_id);
+
+-- Remote documents that this version can't read, as they came.
+CREATE TABLE quarantine (
+    doc_ref TEXT NOT NULL PRIMARY KEY,
+    collection TEXT NOT NULL,
+    doc_id TEXT NOT NULL,
+    update_time INTEGER NOT NULL,
+    raw TEXT NOT NULL,
+    error TEXT NOT NULL,
+    at INTEGER NOT NULL
+);
+
+-- Version 1's content. Its dates are Unix seconds, or ISO 8601 text. Its revs were never the remote's: shown, not sent.
+INSERT INTO campaigns (id, body, rev, updated_at)
+SELECT firebase_id,
+       json_patch('{}', json_object('name', name, 'description', description, 'createdAt',
+           CASE typeof(created_at) WHEN 'text' THEN strftime('%Y-%m-%dT%H:%M:%fZ', created_at)
+                                   ELSE strftime('%Y-%m-%dT%H:%M:%SZ', created_at, 'unixepoch') END)),
+       rev,
+       CASE typeof(updated_at) WHEN 'text' THEN unixepoch(updated_at) ELSE updated_at END * 1000000
+FROM campaigns_v1;
+
+INSERT INTO outbox_ops (n, incarnation, op_id, collection, doc_id, operation, payload, edited_at, created_at, attempts)
+SELECT id, '', lower(hex(randomblob(16))), collection, doc_id,
+       CASE operation WHEN 'upsert' THEN 'create' ELSE operation END,
+       CASE operation
+           WHEN 'delete' THEN json_object('kind', 'delete', 'deleteId', lower(hex(randomblob(16))))
+           WHEN 'patch' THEN json_object('kind', 'patch', 'ops', json_extract(payload, '$.ops'))
+           ELSE json_object('kind', 'create', 'fields',
+                    json_remove(payload, '$.id', '$.rev', '$.updatedAt', '$.deletedAt'))
+       END,
+       CASE typeof(created_at) WHEN 'text' THEN unixepoch(created_at) ELSE created_at END * 1000000,
+       CASE typeof(created_at) WHEN 'text' THEN unixepoch(created_at) ELSE created_at END * 1000000,
+       attempts
+FROM outbox_ops_v1 ORDER BY id;
+
+-- Row numbers go on from where version 1 was, so that none comes again.
+INSERT INTO outbox_ops (n, incarnation, op_id, collection, doc_id, operation, payload, edited_at, created_at)
+SELECT seq + 1, '', '', '', '', '', '', 0, 0 FROM sqlite_sequence WHERE name = 'outbox_ops_v1';
+DELETE FROM outbox_ops WHERE collection = '';
+
+-- A dirty campaign whose operation was never written (the app was stopped between two statements).
+INSERT INTO outbox_ops (incarnation, op_id, collection, doc_id, operation, payload, edited_at, created_at)
+SELECT '', lower(hex(randomblob(16))), 'campaigns', c.id, 'create',
+       json_object('kind', 'create', 'fields', json(c.body)), c.updated_at, c.updated_at
+FROM campaigns c JOIN campaign_local_metas m ON m.collection = 'campaigns' AND m.doc_id = c.id
+WHERE m.dirty = 1
+  AND NOT EXISTS (SELECT 1 FROM outbox_ops o WHERE o.collection = 'campaigns' AND o.doc_id = c.id);
+
+INSERT INTO local_metas (doc_ref, collection, doc_id, dirty, last_synced_at, base_state, base)
+SELECT d.collection || '/' || d.doc_id, d.collection, d.doc_id,
+       EXISTS (SELECT 1 FROM outbox_ops o WHERE o.collection = d.collection AND o.doc_id = d.doc_id),
+       CASE typeof(m.last_synced_at) WHEN 'text' THEN unixepoch(m.last_synced_at)
+                                     ELSE m.last_synced_at END * 1000000,
+       'unknown',
+       (SELECT c.body FROM campaigns c WHERE d.collection = 'campaigns' AND c.id = d.doc_id)
+FROM (SELECT 'campaigns' AS collection, id AS doc_id FROM campaigns
+      UNION SELECT collection, doc_id FROM outbox_ops) d
+LEFT JOIN campaign_local_metas m ON m.collection = d.collection AND m.doc_id = d.doc_id;
+
+DROP TABLE campaigns_v1;
+DROP TABLE outbox_ops_v1;
