@@ -16,6 +16,7 @@
 
 mod database;
 mod faults;
+mod membership;
 mod query;
 mod remote;
 mod roles;

@@ -61,3 +61,15 @@ pub(super) fn affected<'a>(old: &'a Fields, new: &'a Fields) -> Vec<&'a str> {
         .map(|(key, _)| key);
     gone.chain(set).map(String::as_str).collect()
 }
+
+/// The keys of the map `name` that differ between two versions; a version may lack the map.
+pub(super) fn changed<'a>(old: &'a Fields, new: &'a Fields, name: &str) -> Vec<&'a str> {
+    match (
+        old.get(name).and_then(Value::as_object),
+        new.get(name).and_then(Value::as_object),
+    ) {
+        (Some(old), Some(new)) => affected(old, new),
+        (Some(one), None) | (None, Some(one)) => one.keys().map(String::as_str).collect(),
+        (None, None) => Vec::new(),
+    }
+}

@@ -7,7 +7,8 @@ use moonforge_ports::{Filter, RemoteError, RemoteErrorKind, RemoteQuery};
 use serde_json::{Map, Value};
 
 use super::database::{Database, error};
-use super::roles::{Role, affected, for_players, role, texts};
+use super::membership::check_campaign;
+use super::roles::{Role, affected, changed, for_players, role, texts};
 
 const CHILDREN: [&str; 7] = [
     "adventures",
@@ -40,7 +41,7 @@ fn kind(doc: &str) -> Kind {
 }
 
 /// Firestore's text is the same for every denial. What follows it here is for whoever reads a failing test.
-fn denied<T>(why: impl std::fmt::Display) -> Result<T, RemoteError> {
+pub(super) fn denied<T>(why: impl std::fmt::Display) -> Result<T, RemoteError> {
     let message = format!("Missing or insufficient permissions. ({why})");
     Err(error(RemoteErrorKind::PermissionDenied, message))
 }
@@ -186,7 +187,9 @@ pub(super) fn check_commit(
         if new.get("updatedAt").and_then(Value::as_str) != Some(&request_time.to_string()) {
             return denied(format!("{doc}: updatedAt is not the time of the request"));
         }
-        check_writers(doc, uid, old, new)?;
+        if kind != Kind::Beacon {
+            check_maps(doc, uid, old, new)?;
+        }
         if kind == Kind::Campaign {
             check_campaign(doc, uid, old, new)?;
             continue;
@@ -197,7 +200,7 @@ pub(super) fn check_commit(
         }
         let role = lookups.role(campaign, uid)?;
         let open = match kind {
-            Kind::Beacon => doc.id.as_str() == campaign,
+            Kind::Beacon => is_beacon(doc, campaign, new),
             Kind::Child => role.leads() || (role == Role::Player && player_may(doc, uid, old, new)),
             _ => role.leads(),
         };
@@ -229,8 +232,8 @@ fn check_rev(doc: &DocRef, old: Option<&Fields>, new: &Fields) -> Result<(), Rem
     ))
 }
 
-/// Only one's own entry changes, and none of its keys is forgotten.
-fn check_writers(
+/// `edited` is a map; only one's own entry of `writers` changes, and none of its keys is forgotten.
+fn check_maps(
     doc: &DocRef,
     uid: &str,
     old: Option<&Fields>,
@@ -240,8 +243,9 @@ fn check_writers(
     let map = |fields: Option<&Fields>, name: &str| match fields.and_then(|f| f.get(name)) {
         None => Ok(empty.clone()),
         Some(Value::Object(map)) => Ok(map.clone()),
-        Some(_) => denied(format!("{doc}: `{name}` of writers is no map")),
+        Some(_) => denied(format!("{doc}: `{name}` is no map")),
     };
+    map(Some(new), "edited")?;
     let (before, now) = (map(old, "writers")?, map(Some(new), "writers")?);
     if affected(&before, &now).iter().any(|key| *key != uid) {
         return denied(format!("{doc}: another's entry of writers changed"));
@@ -253,97 +257,34 @@ fn check_writers(
     }
 }
 
-/// Players write the entities that name them, and the shared log of a session.
+/// Players write the entities that name them, but not who sees or plays them, and the shared log of a session. What they
+/// may not write they may not say to have edited either.
 fn player_may(doc: &DocRef, uid: &str, old: Option<&Fields>, new: &Fields) -> bool {
     let Some(old) = old.filter(|old| for_players(old)) else {
         return false;
     };
-    let changed = affected(old, new);
+    let (fields, edited) = (affected(old, new), changed(old, new, "edited"));
     match doc.collection.as_str() {
         "entities" => {
+            let closed = ["playerUids", "visibility"];
             texts(old.get("playerUids")).contains(&uid)
-                && !changed
-                    .iter()
-                    .any(|key| ["playerUids", "visibility"].contains(key))
+                && !fields.iter().chain(&edited).any(|key| closed.contains(key))
         }
-        "sessions" => changed
-            .iter()
-            .all(|key| ["log", "updatedAt", "edited", "writers"].contains(key)),
+        "sessions" => {
+            fields
+                .iter()
+                .all(|key| ["log", "updatedAt", "edited", "writers"].contains(key))
+                && edited.iter().all(|key| *key == "log")
+        }
         _ => false,
     }
 }
 
-fn check_campaign(
-    doc: &DocRef,
-    uid: &str,
-    old: Option<&Fields>,
-    new: &Fields,
-) -> Result<(), RemoteError> {
-    let Some(old) = old else {
-        return match role(new, uid) {
-            Some(Role::Owner) => Ok(()),
-            _ => denied(format!("{doc} is made by its owner, who is a member")),
-        };
-    };
-    let Some(mine) = role(old, uid) else {
-        return denied(format!("{uid} is no member of {doc}"));
-    };
-    let changed = affected(old, new);
-    let moved = |name: &str| changed.contains(&name);
-    let owner_stays = || {
-        let owner = new.get("ownerUid").and_then(Value::as_str);
-        owner.is_some_and(|owner| texts(new.get("memberUids")).contains(&owner))
-    };
-    if mine == Role::Owner {
-        return if !(moved("ownerUid") || moved("memberUids")) || owner_stays() {
-            Ok(())
-        } else {
-            denied(format!("{doc}: the owner has to be a member"))
-        };
-    }
-    if moved("ownerUid") {
-        return denied(format!("{doc}: only the owner passes it on"));
-    }
-    let standings = changed_standings(old, new);
-    let leaves = standings
-        .iter()
-        .all(|(who, _, now)| *who == uid && now.is_none());
-    let open = if mine.leads() {
-        // Owner and dms are the owner's affair; a dm may still leave.
-        standings.iter().all(|(who, before, now)| {
-            let high = |role: &Option<Role>| role.is_some_and(Role::leads);
-            (*who == uid && now.is_none()) || (!high(before) && !high(now))
-        })
-    } else {
-        let own = [
-            "memberUids",
-            "roles",
-            "joins",
-            "rev",
-            "updatedAt",
-            "edited",
-            "writers",
-        ];
-        !standings.is_empty() && leaves && changed.iter().all(|key| own.contains(key))
-    };
-    if open {
-        Ok(())
-    } else {
-        denied(format!("{uid} ({mine:?}) may not change {doc} so"))
-    }
-}
-
-/// Everybody whose standing differs: uid, before, after.
-fn changed_standings<'a>(
-    old: &'a Fields,
-    new: &'a Fields,
-) -> Vec<(&'a str, Option<Role>, Option<Role>)> {
-    let uids: BTreeSet<&str> = [old, new]
-        .into_iter()
-        .flat_map(|fields| texts(fields.get("memberUids")))
-        .collect();
-    uids.into_iter()
-        .map(|uid| (uid, role(old, uid), role(new, uid)))
-        .filter(|(_, before, now)| before != now)
-        .collect()
+/// A beacon is named after its campaign and holds nothing else than what moved.
+fn is_beacon(doc: &DocRef, campaign: &str, new: &Fields) -> bool {
+    doc.id.as_str() == campaign
+        && new
+            .keys()
+            .all(|key| ["campaignId", "updatedAt", "touched"].contains(&key.as_str()))
+        && new.get("touched").is_none_or(Value::is_object)
 }

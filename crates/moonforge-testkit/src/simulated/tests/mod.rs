@@ -1,6 +1,7 @@
 //! The simulated Firestore against what was measured on the real one.
 
 mod delivery;
+mod roles;
 mod rules;
 
 use std::sync::Arc;
