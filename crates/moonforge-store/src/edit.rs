@@ -1,0 +1,284 @@
+//! What a person writes: each call is one transaction that changes the document and queues the edit.
+
+use moonforge_model::{
+    CollectionConfig, Conflict, ConflictReason, DocRef, Fields, LostSide, PatchOp, Row, RowOp,
+    Timestamp, apply, as_text_edit, check_patch, diff, diff_present, validate, value_at,
+    without_reserved,
+};
+
+use crate::error::StoreError;
+use crate::open::Store;
+use crate::state::{Base, DocState};
+use crate::tx::WriteTx;
+
+/// What a write came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The last synced rev; 0 for a creation.
+    pub rev: i64,
+    /// Whether the document has edits on their way.
+    pub dirty: bool,
+    /// Whether this write changed anything.
+    pub changed: bool,
+}
+
+/// When an edit is made: by the device's clock, and by the remote's as far as known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EditTime {
+    /// The device's clock: when the row was queued.
+    pub local: Timestamp,
+    /// The same moment in the remote's time: what edits are compared by.
+    pub server: Timestamp,
+}
+
+impl EditTime {
+    /// A device whose clock agrees with the remote's.
+    pub fn at(now: Timestamp) -> Self {
+        Self {
+            local: now,
+            server: now,
+        }
+    }
+}
+
+impl Store {
+    /// Brings what is present in `fields` into the document, which is made where there is none. Absence unsets nothing.
+    pub async fn put(
+        &self,
+        doc: DocRef,
+        fields: Fields,
+        at: EditTime,
+    ) -> Result<Written, StoreError> {
+        self.write(move |tx| Box::pin(async move { tx.put(&doc, fields, at).await }))
+            .await
+    }
+
+    /// [`Store::put`] for many documents in one transaction; a document that is refused spares the others.
+    pub async fn put_many(
+        &self,
+        docs: Vec<(DocRef, Fields)>,
+        at: EditTime,
+    ) -> Result<Vec<Result<Written, StoreError>>, StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let mut results = Vec::with_capacity(docs.len());
+                for (doc, fields) in docs {
+                    // `put` checks everything before it writes, so a refusal leaves nothing behind.
+                    match tx.put(&doc, fields, at).await {
+                        Err(
+                            e @ (StoreError::Sqlite(_) | StoreError::DiskFull | StoreError::Busy),
+                        ) => {
+                            return Err(e);
+                        }
+                        result => results.push(result),
+                    }
+                }
+                Ok(results)
+            })
+        })
+        .await
+    }
+
+    /// Writes what its author changed between `snapshot` and `new`, and nothing else.
+    pub async fn upsert(
+        &self,
+        doc: DocRef,
+        snapshot: Fields,
+        new: Fields,
+        at: EditTime,
+    ) -> Result<Written, StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let config = tx.config(&doc.collection)?;
+                let (snapshot, new) = (without_reserved(snapshot), without_reserved(new));
+                let ops = diff(&config, &snapshot, &new);
+                tx.patch(&doc, None, ops, at).await
+            })
+        })
+        .await
+    }
+
+    /// Applies a patch. With a `base_rev` older than what is known, a set over a value that its author may not have seen is
+    /// journaled.
+    pub async fn patch(
+        &self,
+        doc: DocRef,
+        base_rev: Option<i64>,
+        ops: Vec<PatchOp>,
+        at: EditTime,
+    ) -> Result<Written, StoreError> {
+        self.write(move |tx| Box::pin(async move { tx.patch(&doc, base_rev, ops, at).await }))
+            .await
+    }
+}
+
+impl WriteTx {
+    async fn put(
+        &mut self,
+        doc: &DocRef,
+        fields: Fields,
+        at: EditTime,
+    ) -> Result<Written, StoreError> {
+        let config = self.config(&doc.collection)?;
+        let mut fields = without_reserved(fields);
+        let mut state = self.load(doc).await?;
+        let op = match state.view() {
+            Some(view) if view.deleted.is_some() => return Err(StoreError::Deleted(doc.clone())),
+            Some(view) => {
+                let ops = diff_present(&config, &view.fields, &fields);
+                let mut after = view.fields;
+                apply_all(&config, &mut after, &ops)?;
+                validate(&config, &after)?;
+                if ops.is_empty() {
+                    return Ok(written(&state, false));
+                }
+                RowOp::Patch { ops }
+            }
+            None => {
+                let created = || at.server.to_string().into();
+                fields.entry("createdAt").or_insert_with(created);
+                validate(&config, &fields)?;
+                RowOp::Create { fields }
+            }
+        };
+        self.queue(&mut state, op, at).await?;
+        Ok(written(&state, true))
+    }
+
+    async fn patch(
+        &mut self,
+        doc: &DocRef,
+        base_rev: Option<i64>,
+        ops: Vec<PatchOp>,
+        at: EditTime,
+    ) -> Result<Written, StoreError> {
+        let config = self.config(&doc.collection)?;
+        check_patch(&ops)?;
+        let mut state = self.load(doc).await?;
+        let Some(view) = state.view() else {
+            return Err(StoreError::NotFound(doc.clone()));
+        };
+        if view.deleted.is_some() {
+            return Err(StoreError::Deleted(doc.clone()));
+        }
+        let ops: Vec<PatchOp> = ops
+            .into_iter()
+            .map(|op| as_text_edit(&config, &view.fields, op))
+            .collect();
+        let mut after = view.fields.clone();
+        apply_all(&config, &mut after, &ops)?;
+        validate(&config, &after)?;
+        if ops.is_empty() {
+            return Ok(written(&state, false));
+        }
+        if base_rev.is_some_and(|rev| rev < state.rev()) {
+            for op in ops.iter().filter(|op| op.replaces()) {
+                let (kept, lost) = (
+                    value_at(&after, op.path()),
+                    value_at(&view.fields, op.path()),
+                );
+                if kept != lost {
+                    let entry = overwritten(op, kept.cloned(), lost.cloned());
+                    self.journal(doc, &entry, at.local).await?;
+                }
+            }
+        }
+        self.queue(&mut state, RowOp::Patch { ops }, at).await?;
+        Ok(written(&state, true))
+    }
+
+    /// Queues an edit and saves the state. An edit of a document whose rows were parked sends them all again.
+    pub(crate) async fn queue(
+        &mut self,
+        state: &mut DocState,
+        op: RowOp,
+        at: EditTime,
+    ) -> Result<(), StoreError> {
+        let incarnation = self.incarnation().await?;
+        for row in &mut state.rows {
+            row.row.parked = None;
+        }
+        // Nobody edits what he has not seen: an edit is later than the version that it was made on.
+        let seen = state.version().and_then(|v| v.envelope.updated_at);
+        let row = Row {
+            n: 0,
+            incarnation,
+            op_id: self.new_id(),
+            edited_at: seen.map_or(at.server, |seen| at.server.max(seen)),
+            op,
+            sent: false,
+            parked: None,
+        };
+        state.push_row(row, at.local);
+        self.save(state).await
+    }
+
+    async fn incarnation(&mut self) -> Result<String, StoreError> {
+        crate::identity::get(self.conn(), "incarnation")
+            .await?
+            .ok_or_else(|| StoreError::corrupt("the file has no incarnation"))
+    }
+}
+
+fn apply_all(
+    config: &CollectionConfig,
+    fields: &mut Fields,
+    ops: &[PatchOp],
+) -> Result<(), StoreError> {
+    let immutable = ["campaignId"];
+    for op in ops {
+        let before = value_at(fields, op.path()).cloned();
+        apply(fields, op)?;
+        if config.in_campaign
+            && immutable.contains(&op.path().root())
+            && before.is_some_and(|b| value_at(fields, op.path()) != Some(&b))
+        {
+            return Err(StoreError::Patch(moonforge_model::PatchError::Reserved(
+                op.path().clone(),
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn overwritten(
+    op: &PatchOp,
+    kept: Option<serde_json::Value>,
+    lost: Option<serde_json::Value>,
+) -> Conflict {
+    let path = op.path().clone();
+    let bring_back = match lost.clone() {
+        Some(value) => PatchOp::Set {
+            path: path.clone(),
+            value,
+        },
+        None => PatchOp::Unset { path: path.clone() },
+    };
+    Conflict {
+        field: path.to_string(),
+        kept: kept.unwrap_or_default(),
+        lost: lost.unwrap_or_default(),
+        lost_side: LostSide::Remote,
+        reason: ConflictReason::Overwritten,
+        bring_back: vec![bring_back],
+    }
+}
+
+fn written(state: &DocState, changed: bool) -> Written {
+    Written {
+        rev: state.rev(),
+        dirty: !state.rows.is_empty(),
+        changed,
+    }
+}
+
+/// Whether anything is known of the document at the remote, so that a restore has to create it anew.
+pub(crate) fn is_gone(state: &DocState) -> bool {
+    matches!(
+        state.base,
+        Base::Absent {
+            remains: Some(_),
+            ..
+        }
+    ) && state.rows.is_empty()
+}

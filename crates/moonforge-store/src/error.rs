@@ -1,0 +1,125 @@
+//! How the store can fail.
+
+use moonforge_model::{DocRef, InvalidName, PatchError, ValidationError};
+
+/// A failed call to the store. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The document isn't there.
+    #[error("there is no document {0}")]
+    NotFound(DocRef),
+    /// The document is a tombstone; restore it first.
+    #[error("{0} is deleted; restore it before writing to it")]
+    Deleted(DocRef),
+    /// The collection isn't registered.
+    #[error("there is no collection `{0}`")]
+    UnknownCollection(String),
+    /// The content can't be stored.
+    #[error(transparent)]
+    Invalid(#[from] ValidationError),
+    /// The patch can't be applied.
+    #[error(transparent)]
+    Patch(#[from] PatchError),
+    /// A name can't be an id or a collection's name.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// A cursor that no list of this collection gave.
+    #[error("the cursor is not one that this list gave")]
+    BadCursor,
+    /// No row of the outbox, or entry of the journal, has this number.
+    #[error("there is no {what} {id}")]
+    NoSuch {
+        /// What was looked for.
+        what: &'static str,
+        /// Its number.
+        id: u64,
+    },
+    /// The file was written by a newer version of Moonforge.
+    #[error("the database was written by a newer version of Moonforge; update the app to open it")]
+    NewerVersion,
+    /// The file is something else.
+    #[error("the file is not a Moonforge database: {0}")]
+    NotADatabase(String),
+    /// The folder or file can't be opened or written.
+    #[error("the database can't be opened: {0}")]
+    CannotOpen(String),
+    /// The file belongs to another account or remote.
+    #[error("the database belongs to {owner}, not to {other}")]
+    AccountMismatch {
+        /// Whom it belongs to.
+        owner: String,
+        /// Who asked.
+        other: String,
+    },
+    /// Another process syncs the file.
+    #[error("another process is syncing this database")]
+    SyncBusy,
+    /// No space is left.
+    #[error("the disk is full; free some space and try again")]
+    DiskFull,
+    /// Another process kept the file locked for too long.
+    #[error("the database is busy; try again")]
+    Busy,
+    /// SQLite found the file damaged, or a row of ours doesn't decode.
+    #[error("the database is damaged: {0}; `doctor` can look at it")]
+    Corrupt(String),
+    /// The write was interrupted by a test.
+    #[error("interrupted")]
+    Interrupted,
+    /// Anything else that SQLite said.
+    #[error("the database failed")]
+    Sqlite(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl StoreError {
+    /// A stable code for scripts.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) | Self::NoSuch { .. } => "not_found",
+            Self::Deleted(_) => "deleted",
+            Self::UnknownCollection(_) => "unknown_collection",
+            Self::Invalid(e) => e.code(),
+            Self::Patch(e) => e.code(),
+            Self::Name(_) => "invalid_id",
+            Self::BadCursor => "invalid_cursor",
+            Self::NewerVersion => "newer_version",
+            Self::NotADatabase(_) => "not_a_database",
+            Self::CannotOpen(_) => "cannot_open",
+            Self::AccountMismatch { .. } => "account_mismatch",
+            Self::SyncBusy => "sync_busy",
+            Self::DiskFull => "disk_full",
+            Self::Busy => "busy",
+            Self::Corrupt(_) => "corrupt",
+            Self::Interrupted => "interrupted",
+            Self::Sqlite(_) => "database",
+        }
+    }
+
+    pub(crate) fn corrupt(what: impl std::fmt::Display) -> Self {
+        Self::Corrupt(what.to_string())
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error
+            .as_database_error()
+            .and_then(|e| e.code())
+            .and_then(|code| code.parse::<u32>().ok());
+        // The low byte is SQLite's primary result code.
+        match code.map(|c| c & 0xff) {
+            Some(5 | 6) => Self::Busy,
+            Some(13) => Self::DiskFull,
+            Some(11) => Self::Corrupt(error.to_string()),
+            Some(26) => Self::NotADatabase(error.to_string()),
+            Some(8 | 14) => Self::CannotOpen(error.to_string()),
+            _ => match error {
+                sqlx::Error::PoolTimedOut => Self::Busy,
+                sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
+                    Self::Corrupt(error.to_string())
+                }
+                other => Self::Sqlite(Box::new(other)),
+            },
+        }
+    }
+}

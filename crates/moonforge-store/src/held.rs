@@ -1,0 +1,293 @@
+//! What is held of the remote: figures to compare with it, and what to let go of.
+
+use std::collections::HashSet;
+
+use moonforge_model::{Collection, DocRef, Timestamp};
+
+use crate::error::StoreError;
+use crate::open::Store;
+
+/// COUNT and SUM(rev) of known versions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// How many documents.
+    pub count: u64,
+    /// The sum of their revs.
+    pub sum_rev: i64,
+}
+
+impl Held {
+    /// As the remote's aggregation gives them.
+    pub fn figures(self) -> (i64, i64) {
+        (i64::try_from(self.count).unwrap_or(i64::MAX), self.sum_rev)
+    }
+}
+
+/// How many documents are stuck, and how many wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Documents with a parked row.
+    pub parked: u64,
+    /// Documents with rows and none parked.
+    pub waiting: u64,
+}
+
+impl Store {
+    /// Figures over the known versions of a collection, within campaigns (`None`: all), by their `updatedAt` (both bounds
+    /// inclusive; without bounds, those that have none count too).
+    pub async fn held(
+        &self,
+        collection: &Collection,
+        campaigns: Option<&[String]>,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Result<Held, StoreError> {
+        let table = self.table(collection)?;
+        let campaign = campaign_column(collection);
+        let sql = format!(
+            "SELECT count(*), coalesce(sum(m.synced_rev), 0) FROM local_metas m
+             JOIN {} d ON d.id = m.doc_id
+             WHERE m.collection = ?1 AND m.base_state = 'known' AND {}
+               AND (?2 IS NULL OR d.{campaign} IN (SELECT value FROM json_each(?2)))
+               AND (?3 IS NULL OR m.synced_updated_at >= ?3)
+               AND (?4 IS NULL OR m.synced_updated_at <= ?4)",
+            table.name,
+            table.only.replace("collection", "d.collection"),
+        );
+        let (count, sum_rev): (i64, i64) = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(collection.as_str())
+            .bind(list(campaigns)?)
+            .bind(since.map(Timestamp::as_micros))
+            .bind(until.map(Timestamp::as_micros))
+            .fetch_one(&self.inner.readers)
+            .await?;
+        Ok(Held {
+            count: count.unsigned_abs(),
+            sum_rev,
+        })
+    }
+
+    /// Ids and update times of the known versions of a collection, within campaigns (`None`: all), quarantined ones
+    /// included.
+    pub async fn held_names(
+        &self,
+        collection: &Collection,
+        campaigns: Option<&[String]>,
+    ) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        let table = self.table(collection)?;
+        let campaign = campaign_column(collection);
+        let sql = format!(
+            "SELECT m.doc_id, max(m.synced_update_time, coalesce(q.update_time, 0)) FROM local_metas m
+             JOIN {} d ON d.id = m.doc_id
+             LEFT JOIN quarantine q ON q.doc_ref = m.doc_ref
+             WHERE m.collection = ?1 AND m.base_state = 'known' AND {}
+               AND (?2 IS NULL OR d.{campaign} IN (SELECT value FROM json_each(?2)))",
+            table.name,
+            table.only.replace("collection", "d.collection"),
+        );
+        let names: Vec<(String, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(collection.as_str())
+            .bind(list(campaigns)?)
+            .fetch_all(&self.inner.readers)
+            .await?;
+        Ok(names
+            .into_iter()
+            .map(|(id, t)| (id, Timestamp::from_micros(t)))
+            .collect())
+    }
+
+    /// Campaigns made here that the remote doesn't have yet.
+    pub async fn unacknowledged_campaigns(&self) -> Result<HashSet<String>, StoreError> {
+        let ids: Vec<String> = sqlx::query_scalar(
+            "SELECT doc_id FROM local_metas
+             WHERE collection = 'campaigns' AND dirty = 1 AND base_state <> 'known'",
+        )
+        .fetch_all(&self.inner.readers)
+        .await?;
+        Ok(ids.into_iter().collect())
+    }
+
+    /// Those of the documents whose base nobody has looked at.
+    pub async fn unknown_bases(&self, docs: &[DocRef]) -> Result<Vec<DocRef>, StoreError> {
+        let refs: Vec<String> = docs.iter().map(ToString::to_string).collect();
+        let found: Vec<String> = sqlx::query_scalar(
+            "SELECT doc_ref FROM local_metas
+             WHERE base_state = 'unknown' AND doc_ref IN (SELECT value FROM json_each(?1))",
+        )
+        .bind(serde_json::to_string(&refs).map_err(StoreError::corrupt)?)
+        .fetch_all(&self.inner.readers)
+        .await?;
+        Ok(docs
+            .iter()
+            .filter(|d| found.contains(&d.to_string()))
+            .cloned()
+            .collect())
+    }
+
+    /// How many documents are stuck, and how many wait.
+    pub async fn parked_and_waiting(&self) -> Result<Waiting, StoreError> {
+        let (parked, waiting): (i64, i64) = sqlx::query_as(
+            "SELECT count(*) FILTER (WHERE parked > 0), count(*) FILTER (WHERE parked = 0)
+             FROM (SELECT count(*) FILTER (WHERE state = 'parked') AS parked FROM outbox_ops
+                   GROUP BY collection, doc_id)",
+        )
+        .fetch_one(&self.inner.readers)
+        .await?;
+        Ok(Waiting {
+            parked: parked.unsigned_abs(),
+            waiting: waiting.unsigned_abs(),
+        })
+    }
+
+    /// Lets a campaign go that the account is no longer in: clean documents, cursors and notes. What was written here and
+    /// not sent stays, parked. Says how many documents went.
+    pub async fn leave_campaign(&self, campaign: &str) -> Result<u64, StoreError> {
+        self.let_go(campaign, "TRUE", true).await
+    }
+
+    /// Lets go of the clean documents of a campaign that players may not see.
+    pub async fn drop_closed(&self, campaign: &str) -> Result<u64, StoreError> {
+        self.let_go(
+            campaign,
+            "coalesce(json_extract(d.body, '$.visibility'), 'gm') <> 'players'",
+            false,
+        )
+        .await
+    }
+
+    /// Reads a campaign from the start again.
+    pub async fn reset_campaign(&self, campaign: &str) -> Result<(), StoreError> {
+        let campaign = campaign.to_owned();
+        self.write(move |tx| Box::pin(async move { tx.forget_checkpoints(&campaign).await }))
+            .await
+    }
+
+    /// Makes edits of a campaign that were denied pending again.
+    pub async fn retry_denied(&self, campaign: &str) -> Result<u64, StoreError> {
+        let docs: Vec<_> = self
+            .outbox()
+            .await?
+            .into_iter()
+            .filter(|e| e.row.row.parked.is_some())
+            .collect();
+        let mut retried = 0;
+        for entry in docs {
+            let own =
+                entry.doc.collection.as_str() == "campaigns" && entry.doc.id.as_str() == campaign;
+            if own || self.campaign_of(&entry.doc).await?.as_deref() == Some(campaign) {
+                retried += self.retry(Some(entry.row.row.n)).await?;
+            }
+        }
+        Ok(retried)
+    }
+
+    async fn campaign_of(&self, doc: &DocRef) -> Result<Option<String>, StoreError> {
+        let table = self.table(&doc.collection)?;
+        if table.name == "campaigns" {
+            return Ok(Some(doc.id.to_string()));
+        }
+        let sql = format!(
+            "SELECT campaign_id FROM {} WHERE {} AND id = ?1",
+            table.name, table.only
+        );
+        let found: Option<Option<String>> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+            .bind(doc.id.as_str())
+            .fetch_optional(&self.inner.readers)
+            .await?;
+        Ok(found.flatten())
+    }
+
+    async fn let_go(
+        &self,
+        campaign: &str,
+        condition: &'static str,
+        leaving: bool,
+    ) -> Result<u64, StoreError> {
+        let campaign = campaign.to_owned();
+        self.write(move |tx| {
+            Box::pin(async move {
+                let mut gone = 0;
+                for config in tx.registry().iter() {
+                    let is_campaigns = config.name.as_str() == "campaigns";
+                    if !config.in_campaign && !is_campaigns || is_campaigns && !leaving {
+                        continue;
+                    }
+                    let table = tx.table(&config.name)?;
+                    let (name, only) = (table.name, table.only.clone());
+                    let which = format!(
+                        "FROM {name} d WHERE {} AND d.{} = ?1 AND {condition}",
+                        only.replace("collection", "d.collection"),
+                        campaign_column(&config.name),
+                    );
+                    let sql = format!(
+                        "SELECT d.id, coalesce(m.dirty, 0) {} ",
+                        which.replace(
+                            "WHERE",
+                            "LEFT JOIN local_metas m ON m.doc_ref = ?2 || '/' || d.id WHERE"
+                        )
+                    );
+                    let found: Vec<(String, bool)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+                        .bind(&campaign)
+                        .bind(config.name.as_str())
+                        .fetch_all(tx.conn())
+                        .await?;
+                    for (id, dirty) in found {
+                        let doc = DocRef::parse(config.name.as_str(), &id)?;
+                        if dirty {
+                            let why = "no longer a member of the campaign";
+                            tx.park(&doc, moonforge_model::ParkReason::Denied, why)
+                                .await?;
+                        } else {
+                            tx.forget(&doc).await?;
+                            gone += 1;
+                        }
+                    }
+                }
+                if leaving {
+                    tx.forget_checkpoints(&campaign).await?;
+                    sqlx::query("DELETE FROM identity WHERE key = 'note:sight:' || ?1")
+                        .bind(&campaign)
+                        .execute(tx.conn())
+                        .await?;
+                }
+                Ok(gone)
+            })
+        })
+        .await
+    }
+}
+
+impl crate::tx::WriteTx {
+    /// Lets a clean document go: the remote has it, and it isn't to be seen here any more.
+    async fn forget(&mut self, doc: &DocRef) -> Result<(), StoreError> {
+        let delete = sqlx::AssertSqlSafe(self.table(&doc.collection)?.delete.clone());
+        sqlx::query(delete)
+            .bind(doc.id.as_str())
+            .execute(self.conn())
+            .await?;
+        for table in ["local_metas", "quarantine"] {
+            sqlx::query(sqlx::AssertSqlSafe(format!(
+                "DELETE FROM {table} WHERE doc_ref = ?1"
+            )))
+            .bind(doc.to_string())
+            .execute(self.conn())
+            .await?;
+        }
+        self.changed.push(doc.clone());
+        Ok(())
+    }
+}
+
+fn campaign_column(collection: &Collection) -> &'static str {
+    if collection.as_str() == "campaigns" {
+        "id"
+    } else {
+        "campaign_id"
+    }
+}
+
+fn list(campaigns: Option<&[String]>) -> Result<Option<String>, StoreError> {
+    campaigns
+        .map(|c| serde_json::to_string(c).map_err(StoreError::corrupt))
+        .transpose()
+}

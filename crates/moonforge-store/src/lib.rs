@@ -1,0 +1,30 @@
+//! Moonforge's local store: one SQLite file that holds documents, what is known of their remote state, and the outbox.
+//!
+//! Architecture invariant: nothing here knows the network, a clock or a source of chance; times and ids are given by the
+//! caller. Every change of a document goes through `WriteTx::save`, in one transaction with its metadata and its rows.
+
+mod cascade;
+mod checkpoint;
+mod edit;
+mod error;
+mod held;
+mod identity;
+mod journal;
+mod open;
+mod outbox;
+mod state;
+mod table;
+mod tx;
+mod watch;
+
+pub use checkpoint::{Checkpoint, Cursor};
+pub use edit::{EditTime, Written};
+pub use error::StoreError;
+pub use held::{Held, Waiting};
+pub use identity::Incarnations;
+pub use journal::{JournalEntry, Quarantined};
+pub use open::{Durability, IdSource, Store, StoreOptions, SyncLock};
+pub use outbox::{OutboxCounts, OutboxEntry, PendingDoc};
+pub use state::{Base, DocState, OutboxRow};
+pub use tx::{TransactionProbe, WriteTx};
+pub use watch::Change;

@@ -1,0 +1,448 @@
+//! A document's whole state, loaded and saved as one thing.
+//!
+//! `save` is the one place that writes document rows, metadata and outbox rows, so that what a person sees is always
+//! base ⊕ rows, and a document is dirty exactly while it has rows.
+
+use std::collections::{BTreeMap, HashMap};
+
+use moonforge_model::{
+    Collection, Deletion, DocId, DocRef, Envelope, Fields, Folded, ParkReason, Row, Timestamp,
+    Version, WriterMark, fold,
+};
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+use crate::error::StoreError;
+use crate::tx::WriteTx;
+
+/// What the remote is known to hold.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Base {
+    /// Nothing.
+    Absent {
+        /// When that was true, by the remote's clock; `None` for a document that was never there.
+        as_of: Option<Timestamp>,
+        /// What is left here of a document that was removed at the remote for good, so that it can be restored.
+        remains: Option<(Fields, Deletion)>,
+    },
+    /// Nobody has looked: from version 1, or from a copy for a new remote.
+    Unknown {
+        /// What is shown meanwhile.
+        shown: Fields,
+    },
+    /// This version.
+    Known(Version),
+}
+
+/// A row of the outbox with what the queue keeps of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutboxRow {
+    /// The edit. `n` is 0 until it is saved.
+    pub row: Row,
+    /// When it was queued, by the local clock.
+    pub created_at: Timestamp,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// What the last failure said.
+    pub error: Option<String>,
+}
+
+/// Everything known of one document.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DocState {
+    /// Which.
+    pub doc: DocRef,
+    /// What the remote is known to hold.
+    pub base: Base,
+    /// Per incarnation of this file, the newest settled row.
+    pub settled: BTreeMap<String, WriterMark>,
+    /// Its rows, in order.
+    pub rows: Vec<OutboxRow>,
+    /// When it was last in step with the remote.
+    pub last_synced_at: Option<Timestamp>,
+    loaded: Vec<OutboxRow>,
+    stored: bool,
+}
+
+impl DocState {
+    /// The known version, if there is one.
+    pub fn version(&self) -> Option<&Version> {
+        match &self.base {
+            Base::Known(version) => Some(version),
+            _ => None,
+        }
+    }
+
+    /// The edits alone.
+    pub fn edits(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().map(|r| &r.row)
+    }
+
+    /// base ⊕ rows, or `None` where there is no document.
+    pub fn view(&self) -> Option<Folded> {
+        match &self.base {
+            Base::Absent { remains: None, .. } if self.rows.is_empty() => None,
+            Base::Absent {
+                remains: Some((fields, deletion)),
+                ..
+            } if self.rows.is_empty() => {
+                let mut folded = fold(None, []);
+                folded.fields = fields.clone();
+                folded.deleted = Some(deletion.clone());
+                Some(folded)
+            }
+            Base::Absent { .. } => Some(fold(None, self.edits())),
+            Base::Unknown { shown } => {
+                let envelope = Envelope {
+                    update_time: Timestamp::EPOCH,
+                    rev: None,
+                    updated_at: None,
+                    deleted: None,
+                    edited: BTreeMap::new(),
+                    writers: BTreeMap::new(),
+                };
+                let shown = Version {
+                    fields: shown.clone(),
+                    envelope,
+                };
+                Some(fold(Some(&shown), self.edits()))
+            }
+            Base::Known(version) => Some(fold(Some(version), self.edits())),
+        }
+    }
+
+    /// The last synced rev; 0 for what was never there.
+    pub fn rev(&self) -> i64 {
+        self.version().and_then(|v| v.envelope.rev).unwrap_or(0)
+    }
+
+    /// Adds an edit at the end.
+    pub fn push_row(&mut self, row: Row, created_at: Timestamp) {
+        self.rows.push(OutboxRow {
+            row,
+            created_at,
+            attempts: 0,
+            error: None,
+        });
+    }
+}
+
+fn micros(value: Option<i64>) -> Option<Timestamp> {
+    value.map(Timestamp::from_micros)
+}
+
+fn json<T: serde::de::DeserializeOwned>(text: &str, doc: &DocRef) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|e| StoreError::corrupt(format!("{doc}: {e}")))
+}
+
+impl WriteTx {
+    /// Loads one document's state; an empty one where nothing is known.
+    pub async fn load(&mut self, doc: &DocRef) -> Result<DocState, StoreError> {
+        let states = self
+            .load_many(&doc.collection, std::slice::from_ref(&doc.id))
+            .await?;
+        states
+            .into_iter()
+            .next()
+            .ok_or_else(|| StoreError::NotFound(doc.clone()))
+    }
+
+    /// Loads the states of several documents of one collection, in the order asked.
+    pub async fn load_many(
+        &mut self,
+        collection: &Collection,
+        ids: &[DocId],
+    ) -> Result<Vec<DocState>, StoreError> {
+        let list = serde_json::to_string(ids).map_err(StoreError::corrupt)?;
+        let load = sqlx::AssertSqlSafe(self.table(collection)?.load.clone());
+        let found = sqlx::query(load).bind(&list).fetch_all(self.conn()).await?;
+        let mut rows = self.rows_of(collection, &list).await?;
+        let mut states = HashMap::with_capacity(found.len());
+        for row in found {
+            let id: String = row.try_get("id")?;
+            let doc = DocRef::new(collection.clone(), DocId::new(id.clone())?);
+            let rows = rows.remove(&id).unwrap_or_default();
+            states.insert(id, decode(doc, rows, &row)?);
+        }
+        ids.iter()
+            .map(|id| {
+                states.remove(id.as_str()).ok_or_else(|| {
+                    StoreError::corrupt(format!("{collection}/{id} was asked for twice"))
+                })
+            })
+            .collect()
+    }
+
+    async fn rows_of(
+        &mut self,
+        collection: &Collection,
+        ids: &str,
+    ) -> Result<HashMap<String, Vec<OutboxRow>>, StoreError> {
+        let found = sqlx::query(
+            "SELECT doc_id, n, incarnation, op_id, payload, edited_at, created_at, attempts, sent, state,
+                    reason, error
+             FROM outbox_ops WHERE collection = ?1 AND doc_id IN (SELECT value FROM json_each(?2))
+             ORDER BY n",
+        )
+        .bind(collection.as_str())
+        .bind(ids)
+        .fetch_all(self.conn())
+        .await?;
+        let mut rows: HashMap<String, Vec<OutboxRow>> = HashMap::new();
+        for row in found {
+            let id: String = row.try_get("doc_id")?;
+            let doc = DocRef::new(collection.clone(), DocId::new(id.clone())?);
+            rows.entry(id).or_default().push(decode_row(&doc, &row)?);
+        }
+        Ok(rows)
+    }
+
+    /// Saves a state that this transaction loaded. New rows get their numbers, in order.
+    pub async fn save(&mut self, state: &mut DocState) -> Result<(), StoreError> {
+        self.save_rows(state).await?;
+        let doc = state.doc.clone();
+        let Some(view) = state.view() else {
+            if state.stored {
+                let delete = sqlx::AssertSqlSafe(self.table(&doc.collection)?.delete.clone());
+                sqlx::query(delete)
+                    .bind(doc.id.as_str())
+                    .execute(self.conn())
+                    .await?;
+                sqlx::query("DELETE FROM local_metas WHERE doc_ref = ?1")
+                    .bind(doc.to_string())
+                    .execute(self.conn())
+                    .await?;
+                self.changed.push(doc);
+                state.stored = false;
+            }
+            return Ok(());
+        };
+        let envelope = state.version().map(|v| &v.envelope);
+        let last_edit = state.edits().map(|r| r.edited_at).max();
+        let synced = envelope.map(|e| e.updated_at.unwrap_or(e.update_time));
+        let updated_at = last_edit.max(synced).unwrap_or(Timestamp::EPOCH);
+        let body = serde_json::to_string(&view.fields).map_err(StoreError::corrupt)?;
+        let upsert = sqlx::AssertSqlSafe(self.table(&doc.collection)?.upsert.clone());
+        sqlx::query(upsert)
+            .bind(doc.id.as_str())
+            .bind(body)
+            .bind(envelope.map_or(Some(0), |e| e.rev))
+            .bind(updated_at.as_micros())
+            .bind(view.deleted.as_ref().map(|d| d.at.as_micros()))
+            .bind(view.deleted.as_ref().map(|d| d.id().to_owned()))
+            .execute(self.conn())
+            .await?;
+        self.save_meta(state).await?;
+        self.changed.push(doc);
+        state.stored = true;
+        Ok(())
+    }
+
+    async fn save_meta(&mut self, state: &DocState) -> Result<(), StoreError> {
+        let dirty = !state.rows.is_empty();
+        let text = |fields: &Fields| serde_json::to_string(fields).map_err(StoreError::corrupt);
+        let (base_state, update_time, envelope, base) = match &state.base {
+            Base::Absent { as_of, .. } => ("absent", *as_of, None, None),
+            Base::Unknown { shown } => (
+                "unknown",
+                None,
+                None,
+                dirty.then(|| text(shown)).transpose()?,
+            ),
+            Base::Known(v) => (
+                "known",
+                Some(v.envelope.update_time),
+                Some(serde_json::to_string(&v.envelope).map_err(StoreError::corrupt)?),
+                dirty.then(|| text(&v.fields)).transpose()?,
+            ),
+        };
+        let settled = serde_json::to_string(&state.settled).map_err(StoreError::corrupt)?;
+        sqlx::query(
+            "INSERT INTO local_metas (doc_ref, collection, doc_id, dirty, last_synced_at, base_state,
+                 synced_rev, synced_update_time, synced_updated_at, envelope, base, settled)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+             ON CONFLICT (doc_ref) DO UPDATE SET dirty = excluded.dirty,
+                 last_synced_at = excluded.last_synced_at, base_state = excluded.base_state,
+                 synced_rev = excluded.synced_rev, synced_update_time = excluded.synced_update_time,
+                 synced_updated_at = excluded.synced_updated_at, envelope = excluded.envelope, base = excluded.base, settled = excluded.settled",
+        )
+        .bind(state.doc.to_string())
+        .bind(state.doc.collection.as_str())
+        .bind(state.doc.id.as_str())
+        .bind(dirty)
+        .bind(state.last_synced_at.map(Timestamp::as_micros))
+        .bind(base_state)
+        .bind(state.version().and_then(|v| v.envelope.rev))
+        .bind(update_time.map(Timestamp::as_micros))
+        .bind(state.version().and_then(|v| v.envelope.updated_at).map(Timestamp::as_micros))
+        .bind(envelope)
+        .bind(base)
+        .bind(settled)
+        .execute(self.conn())
+        .await?;
+        Ok(())
+    }
+
+    async fn save_rows(&mut self, state: &mut DocState) -> Result<(), StoreError> {
+        for old in &state.loaded {
+            if !state.rows.iter().any(|r| r.row.n == old.row.n) {
+                sqlx::query("DELETE FROM outbox_ops WHERE n = ?1")
+                    .bind(old.row.n as i64)
+                    .execute(self.conn())
+                    .await?;
+            }
+        }
+        // A row before a new one would be numbered before it, but n is the order: all behind a new row are new too.
+        let mut renumber = false;
+        for row in &mut state.rows {
+            renumber |= row.row.n == 0;
+            if renumber && row.row.n != 0 {
+                sqlx::query("DELETE FROM outbox_ops WHERE n = ?1")
+                    .bind(row.row.n as i64)
+                    .execute(self.conn())
+                    .await?;
+                row.row.n = 0;
+            }
+            if row.row.n == 0 {
+                row.row.n = self.insert_row(&state.doc, row).await?;
+            } else if !state.loaded.contains(row) {
+                self.update_row(row).await?;
+            }
+        }
+        state.loaded.clone_from(&state.rows);
+        Ok(())
+    }
+
+    async fn insert_row(&mut self, doc: &DocRef, row: &OutboxRow) -> Result<u64, StoreError> {
+        let payload = serde_json::to_string(&row.row.op).map_err(StoreError::corrupt)?;
+        let n: i64 = sqlx::query_scalar(
+            "INSERT INTO outbox_ops (incarnation, op_id, collection, doc_id, operation, payload, edited_at,
+                 created_at, attempts, sent, state, reason, error)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) RETURNING n",
+        )
+        .bind(&row.row.incarnation)
+        .bind(&row.row.op_id)
+        .bind(doc.collection.as_str())
+        .bind(doc.id.as_str())
+        .bind(row.row.op.name())
+        .bind(payload)
+        .bind(row.row.edited_at.as_micros())
+        .bind(row.created_at.as_micros())
+        .bind(row.attempts)
+        .bind(row.row.sent)
+        .bind(if row.row.parked.is_some() { "parked" } else { "pending" })
+        .bind(row.row.parked.map(ParkReason::code))
+        .bind(&row.error)
+        .fetch_one(self.conn())
+        .await?;
+        u64::try_from(n).map_err(StoreError::corrupt)
+    }
+
+    async fn update_row(&mut self, row: &OutboxRow) -> Result<(), StoreError> {
+        let payload = serde_json::to_string(&row.row.op).map_err(StoreError::corrupt)?;
+        sqlx::query(
+            "UPDATE outbox_ops SET operation = ?2, payload = ?3, edited_at = ?4, attempts = ?5, sent = ?6,
+                 state = ?7, reason = ?8, error = ?9, incarnation = ?10, op_id = ?11 WHERE n = ?1",
+        )
+        .bind(row.row.n as i64)
+        .bind(row.row.op.name())
+        .bind(payload)
+        .bind(row.row.edited_at.as_micros())
+        .bind(row.attempts)
+        .bind(row.row.sent)
+        .bind(if row.row.parked.is_some() { "parked" } else { "pending" })
+        .bind(row.row.parked.map(ParkReason::code))
+        .bind(&row.error)
+        .bind(&row.row.incarnation)
+        .bind(&row.row.op_id)
+        .execute(self.conn())
+        .await?;
+        Ok(())
+    }
+}
+
+pub(crate) fn decode_row(doc: &DocRef, row: &SqliteRow) -> Result<OutboxRow, StoreError> {
+    let state: String = row.try_get("state")?;
+    let reason: Option<String> = row.try_get("reason")?;
+    let parked = (state == "parked").then(|| {
+        reason
+            .as_deref()
+            .and_then(ParkReason::from_code)
+            .unwrap_or(ParkReason::Denied)
+    });
+    Ok(OutboxRow {
+        row: Row {
+            n: u64::try_from(row.try_get::<i64, _>("n")?).map_err(StoreError::corrupt)?,
+            incarnation: row.try_get("incarnation")?,
+            op_id: row.try_get("op_id")?,
+            edited_at: Timestamp::from_micros(row.try_get("edited_at")?),
+            op: json(&row.try_get::<String, _>("payload")?, doc)?,
+            sent: row.try_get("sent")?,
+            parked,
+        },
+        created_at: Timestamp::from_micros(row.try_get("created_at")?),
+        attempts: row.try_get("attempts")?,
+        error: row.try_get("error")?,
+    })
+}
+
+fn decode(doc: DocRef, rows: Vec<OutboxRow>, row: &SqliteRow) -> Result<DocState, StoreError> {
+    let body: Option<String> = row.try_get("body")?;
+    let base_state: Option<String> = row.try_get("base_state")?;
+    let kept: Option<String> = row.try_get("base")?;
+    let time = micros(row.try_get("synced_update_time")?);
+    // While there are rows the base stands beside the document, else the document is the base.
+    let fields = |doc: &DocRef| -> Result<Fields, StoreError> {
+        let text = if rows.is_empty() {
+            body.as_deref()
+        } else {
+            kept.as_deref()
+        };
+        text.map_or_else(|| Ok(Fields::new()), |text| json(text, doc))
+    };
+    let base = match base_state.as_deref() {
+        Some("known") => {
+            let envelope: Option<String> = row.try_get("envelope")?;
+            let envelope =
+                envelope.ok_or_else(|| StoreError::corrupt(format!("{doc}: no envelope")))?;
+            Base::Known(Version {
+                fields: fields(&doc)?,
+                envelope: json(&envelope, &doc)?,
+            })
+        }
+        Some("unknown") => Base::Unknown {
+            shown: fields(&doc)?,
+        },
+        _ => {
+            let deleted_at = micros(row.try_get("deleted_at")?);
+            let remains = match deleted_at.filter(|_| rows.is_empty()) {
+                Some(at) => {
+                    let delete_id = row.try_get("delete_id")?;
+                    Some((
+                        fields(&doc)?,
+                        Deletion {
+                            at,
+                            delete_id,
+                            purge_at: None,
+                        },
+                    ))
+                }
+                None => None,
+            };
+            Base::Absent {
+                as_of: time,
+                remains,
+            }
+        }
+    };
+    let settled: Option<String> = row.try_get("settled")?;
+    Ok(DocState {
+        base,
+        settled: settled.map_or_else(|| Ok(BTreeMap::new()), |text| json(&text, &doc))?,
+        last_synced_at: micros(row.try_get("last_synced_at")?),
+        loaded: rows.clone(),
+        stored: base_state.is_some() || body.is_some(),
+        rows,
+        doc,
+    })
+}

@@ -1,0 +1,232 @@
+//! Which campaigns an account is in, and what of them it may see.
+
+use std::collections::BTreeMap;
+
+use futures_util::StreamExt;
+use moonforge_model::{Collection, DocId, DocRef, FieldPath, Fields, Timestamp};
+use moonforge_ports::{
+    Filter, QueryEvent, RemoteDocument, RemoteError, RemoteErrorKind, RemoteQuery,
+};
+use serde_json::Value;
+
+use crate::apply::{Incoming, Seen};
+use crate::pull::{EVERY, Group};
+use crate::push::CAMPAIGNS_A_REQUEST;
+use crate::run::{Failure, Run};
+
+/// What a role lets its bearer see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sight {
+    /// Owner and dm: everything.
+    Full,
+    /// Players and viewers: what is visible to players, and no secrets.
+    Restricted,
+}
+
+/// What `uid` may see of a campaign: a member without a role is a dm, and the owner sees everything.
+pub(crate) fn sight(campaign: &Fields, uid: &str) -> Sight {
+    if campaign.get("ownerUid").and_then(Value::as_str) == Some(uid) {
+        return Sight::Full;
+    }
+    let role = campaign
+        .get("roles")
+        .and_then(|roles| roles.get(uid))
+        .and_then(Value::as_str);
+    match role {
+        None | Some("dm") => Sight::Full,
+        Some(_) => Sight::Restricted,
+    }
+}
+
+impl Run<'_> {
+    /// Lists the campaigns of the account, applies them, and leaves those that it is no longer in. Returns what may be
+    /// seen of each.
+    pub(crate) async fn list_campaigns(
+        &mut self,
+        uid: &str,
+    ) -> Result<BTreeMap<String, Sight>, Failure> {
+        let collection = campaigns();
+        let (documents, read_time) = self.query_campaigns(uid).await?;
+        self.learn_time(read_time).await?;
+        let mut seen = BTreeMap::new();
+        let mut looks = Vec::with_capacity(documents.len());
+        for document in documents {
+            seen.insert(document.doc.id.to_string(), sight(&document.fields, uid));
+            looks.push(self.incoming(document, read_time));
+        }
+        for look in looks {
+            self.apply(vec![look]).await?;
+        }
+        for (id, update_time) in self.store.held_names(&collection, None).await? {
+            if seen.contains_key(&id) || update_time > read_time {
+                continue;
+            }
+            let Ok(doc_id) = DocId::new(id.clone()) else {
+                continue;
+            };
+            let doc = DocRef::new(collection.clone(), doc_id);
+            if let Some(sight) = self.look_at_missing(&doc, uid).await? {
+                seen.insert(id, sight);
+            }
+        }
+        self.change_sight(&seen).await?;
+        Ok(seen)
+    }
+
+    async fn query_campaigns(
+        &mut self,
+        uid: &str,
+    ) -> Result<(Vec<RemoteDocument>, Timestamp), Failure> {
+        let query = RemoteQuery {
+            filters: vec![Filter::Contains(
+                FieldPath::field("memberUids"),
+                uid.to_owned(),
+            )],
+            ..RemoteQuery::all(campaigns())
+        };
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let answer = self.collect(&query).await;
+            match answer {
+                Ok(found) => return Ok(found),
+                Err(error) => self.after_failure(error, tries).await?,
+            }
+        }
+    }
+
+    async fn collect(
+        &self,
+        query: &RemoteQuery,
+    ) -> Result<(Vec<RemoteDocument>, Timestamp), RemoteError> {
+        let mut stream = self.remote.query(query).await?;
+        let mut documents = Vec::new();
+        while let Some(event) = stream.next().await {
+            match event? {
+                QueryEvent::Document(document) => documents.push(document),
+                QueryEvent::Done { read_time } => return Ok((documents, read_time)),
+            }
+        }
+        Err(RemoteError::new(
+            RemoteErrorKind::NoAnswer,
+            "the answer ended early",
+        ))
+    }
+
+    /// A campaign that is held here and not in the list: read by name, then kept, gone or left.
+    async fn look_at_missing(&mut self, doc: &DocRef, uid: &str) -> Result<Option<Sight>, Failure> {
+        let looks = self.look_each(std::slice::from_ref(doc)).await?;
+        for (_, look) in looks {
+            match look {
+                Ok(Incoming {
+                    seen: Seen::Version(version),
+                    doc,
+                    read_time,
+                }) => {
+                    let member = version
+                        .fields
+                        .get("memberUids")
+                        .and_then(Value::as_array)
+                        .is_some_and(|m| m.iter().any(|u| u.as_str() == Some(uid)));
+                    let sight = sight(&version.fields, uid);
+                    self.apply(vec![Incoming {
+                        doc,
+                        seen: Seen::Version(version),
+                        read_time,
+                    }])
+                    .await?;
+                    if member {
+                        return Ok(Some(sight));
+                    }
+                }
+                Ok(gone) => {
+                    self.apply(vec![gone]).await?;
+                }
+                Err(error) if error.kind == RemoteErrorKind::PermissionDenied => {
+                    tracing::info!(campaign = %doc.id, "left: no longer a member");
+                    self.report.pulled += self.store.leave_campaign(doc.id.as_str()).await?;
+                }
+                Err(error) => return Err(Failure::Answer(error)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where a role changed since the last run: a narrowed one drops what it closed, a raised one reads from the start.
+    async fn change_sight(&mut self, seen: &BTreeMap<String, Sight>) -> Result<(), Failure> {
+        for (campaign, sight) in seen {
+            let key = format!("sight:{campaign}");
+            let now = match sight {
+                Sight::Full => "full",
+                Sight::Restricted => "restricted",
+            };
+            let before = self.store.note(&key).await?;
+            if before.as_deref() == Some(now) {
+                continue;
+            }
+            if before.is_some() {
+                match sight {
+                    Sight::Restricted => {
+                        self.report.pulled += self.store.drop_closed(campaign).await?;
+                    }
+                    Sight::Full => self.store.reset_campaign(campaign).await?,
+                }
+            }
+            // A campaign that is new here, or that the account came back to: what its rules denied may pass now.
+            self.store.retry_denied(campaign).await?;
+            self.store.set_note(&key, now.to_owned()).await?;
+        }
+        Ok(())
+    }
+
+    /// What to ask for: collections by campaigns that were read equally far.
+    pub(crate) async fn groups(
+        &self,
+        seen: Option<&BTreeMap<String, Sight>>,
+    ) -> Result<Vec<Group>, Failure> {
+        let mut groups: Vec<Group> = Vec::new();
+        for config in self.store.registry().iter() {
+            let by_campaign = config.in_campaign && seen.is_some();
+            if !by_campaign {
+                if seen.is_some() && config.name == campaigns() {
+                    continue;
+                }
+                let checkpoint = self.store.checkpoint(&config.name, EVERY).await?;
+                groups.push(Group {
+                    collection: config.name.clone(),
+                    campaigns: vec![EVERY.to_owned()],
+                    restricted: false,
+                    checkpoint,
+                });
+                continue;
+            }
+            for (campaign, sight) in seen.into_iter().flatten() {
+                let restricted = *sight == Sight::Restricted;
+                if restricted && !config.has_visibility {
+                    continue;
+                }
+                let checkpoint = self.store.checkpoint(&config.name, campaign).await?;
+                let fits = |g: &&mut Group| {
+                    g.collection == config.name
+                        && g.restricted == restricted
+                        && g.checkpoint == checkpoint
+                        && g.campaigns.len() < CAMPAIGNS_A_REQUEST
+                };
+                match groups.iter_mut().find(fits) {
+                    Some(group) => group.campaigns.push(campaign.clone()),
+                    None => groups.push(Group {
+                        collection: config.name.clone(),
+                        campaigns: vec![campaign.clone()],
+                        restricted,
+                        checkpoint,
+                    }),
+                }
+            }
+        }
+        Ok(groups)
+    }
+}
+
+pub(crate) fn campaigns() -> Collection {
+    Collection::new("campaigns").expect("a fixed and valid name")
+}

@@ -1,0 +1,308 @@
+//! Pull: what changed at the remote, by a fast cursor; and what a fast cursor can miss, by a settled one behind it.
+
+use futures_util::StreamExt;
+use moonforge_model::{Collection, FieldPath, Timestamp};
+use moonforge_ports::{
+    Filter, QueryEvent, RemoteDocument, RemoteError, RemoteErrorKind, RemoteQuery,
+};
+use moonforge_store::{Checkpoint, Cursor, StoreError};
+
+use crate::apply::{Applied, apply_remote};
+use crate::run::{Failure, Run, Stop};
+
+/// Most documents applied in one local transaction.
+const SLICE: usize = 500;
+/// A span that holds so few is listed rather than counted.
+const SHORT: u64 = 5;
+/// The campaign that stands for all, where campaigns don't matter.
+pub(crate) const EVERY: &str = "*";
+
+/// Campaigns whose documents of one collection are asked for together: they were read equally far, and the same filter
+/// shows what the user may see.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    pub(crate) collection: Collection,
+    /// Campaign ids, or [`EVERY`] alone.
+    pub(crate) campaigns: Vec<String>,
+    /// Only what players may see.
+    pub(crate) restricted: bool,
+    pub(crate) checkpoint: Checkpoint,
+}
+
+impl Group {
+    /// The campaigns to ask for; `None` for all.
+    pub(crate) fn only(&self) -> Option<&[String]> {
+        (self.campaigns != [EVERY]).then_some(&self.campaigns)
+    }
+
+    /// The query for all of it, without bounds.
+    pub(crate) fn query(&self) -> RemoteQuery {
+        let mut filters = Vec::new();
+        if let Some(campaigns) = self.only() {
+            let path = FieldPath::field("campaignId");
+            filters.push(match campaigns {
+                [one] => Filter::Equals(path, one.clone()),
+                many => Filter::In(path, many.to_vec()),
+            });
+        }
+        if self.restricted {
+            filters.push(Filter::Equals(
+                FieldPath::field("visibility"),
+                "players".into(),
+            ));
+        }
+        RemoteQuery {
+            filters,
+            ..RemoteQuery::all(self.collection.clone())
+        }
+    }
+
+    /// One group a campaign.
+    pub(crate) fn split(&self) -> Vec<Group> {
+        let one = |c: &String| Group {
+            campaigns: vec![c.clone()],
+            ..self.clone()
+        };
+        self.campaigns.iter().map(one).collect()
+    }
+}
+
+impl Run<'_> {
+    /// Reads what is new in a group, then checks what the cursor may have missed. Keeps the checkpoint.
+    pub(crate) async fn pull(&mut self, group: &mut Group) -> Result<(), Failure> {
+        let read_time = self.pull_fast(group).await?;
+        self.pull_settled(group, read_time).await
+    }
+
+    async fn pull_fast(&mut self, group: &mut Group) -> Result<Timestamp, Failure> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let fast = group.checkpoint.fast.clone();
+            let query = RemoteQuery {
+                since: fast.as_ref().map(|c| c.at),
+                after: fast.map(|c| (Some(c.at), c.id)),
+                by_updated_at: true,
+                ..group.query()
+            };
+            let before = group.checkpoint.fast.clone();
+            match self.read_pages(&query, Some(group)).await {
+                Ok(read_time) => {
+                    self.learn_time(read_time).await?;
+                    return Ok(read_time);
+                }
+                Err(PageError::Store(error)) => return Err(error.into()),
+                Err(PageError::Remote(error)) => {
+                    // What came before the cut was kept, so that is progress.
+                    if group.checkpoint.fast != before {
+                        tries = 1;
+                    }
+                    self.after_failure(error, tries).await?;
+                }
+            }
+        }
+    }
+
+    /// Freezes the fast cursor's place, and once nothing late can appear before it any more, checks the span up to it.
+    async fn pull_settled(
+        &mut self,
+        group: &mut Group,
+        read_time: Timestamp,
+    ) -> Result<(), Failure> {
+        let Some(fast) = group.checkpoint.fast.as_ref().map(|c| c.at) else {
+            return Ok(());
+        };
+        if group.checkpoint.owed.is_none() && group.checkpoint.settled != Some(fast) {
+            group.checkpoint.owed = Some(fast);
+            group.checkpoint.owed_since = Some(read_time);
+            self.keep(group).await?;
+        }
+        let Some(owed) = group.checkpoint.owed else {
+            return Ok(());
+        };
+        if read_time < owed.saturating_add(self.options.late_visibility) {
+            return Ok(());
+        }
+        self.check_span(group, owed).await?;
+        group.checkpoint.settled = Some(owed);
+        group.checkpoint.owed = (fast != owed).then_some(fast);
+        group.checkpoint.owed_since = group.checkpoint.owed.map(|_| read_time);
+        self.keep(group).await?;
+        Ok(())
+    }
+
+    /// Compares COUNT and SUM(rev) of `(settled, until]` with what is held, and lists the span where they differ.
+    async fn check_span(&mut self, group: &mut Group, until: Timestamp) -> Result<(), Failure> {
+        let query = RemoteQuery {
+            since: group.checkpoint.settled,
+            until: Some(until),
+            ..group.query()
+        };
+        let held = self
+            .store
+            .held(&group.collection, group.only(), query.since, query.until)
+            .await?;
+        let has_rev = self.store.config(&group.collection)?.guard == moonforge_model::Guard::Rev;
+        if has_rev && held.count > SHORT && self.aggregate_is(&query, held.figures()).await? {
+            return Ok(());
+        }
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.read_pages(&query, None).await {
+                Ok(_) => return Ok(()),
+                Err(PageError::Store(error)) => return Err(error.into()),
+                Err(PageError::Remote(error)) => self.after_failure(error, tries).await?,
+            }
+        }
+    }
+
+    /// Whether the remote's COUNT and SUM(rev) are these.
+    pub(crate) async fn aggregate_is(
+        &mut self,
+        query: &RemoteQuery,
+        held: (i64, i64),
+    ) -> Result<bool, Failure> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.remote.aggregate(query).await {
+                Ok(found) => return Ok((found.count, found.sum_rev) == held),
+                Err(error) => self.after_failure(error, tries).await?,
+            }
+        }
+    }
+
+    /// Reads a query's answer and passes it through the door, slice by slice. With a group, its fast cursor moves along in
+    /// the same transactions.
+    async fn read_pages(
+        &mut self,
+        query: &RemoteQuery,
+        mut cursor_of: Option<&mut Group>,
+    ) -> Result<Timestamp, PageError> {
+        // Every version in the answer is read at its end at the latest; for merging, the device's idea of the remote's
+        // time bounds how late an edit can count.
+        let so_far = self.store.clock_offset().await?;
+        let read_time = self.clock.now().offset_micros(so_far);
+        let remote = self.remote;
+        let mut stream = remote.query(query).await?;
+        let mut slice = Vec::new();
+        loop {
+            let event = stream.next().await;
+            match event {
+                Some(Ok(QueryEvent::Document(document))) => {
+                    slice.push(document);
+                    if slice.len() >= SLICE {
+                        let slice = std::mem::take(&mut slice);
+                        self.apply_slice(slice, read_time, cursor_of.as_deref_mut())
+                            .await?;
+                    }
+                }
+                Some(Ok(QueryEvent::Done { read_time: done })) => {
+                    self.apply_slice(slice, read_time, cursor_of).await?;
+                    return Ok(done);
+                }
+                Some(Err(error)) => {
+                    self.apply_slice(slice, read_time, cursor_of).await?;
+                    return Err(error.into());
+                }
+                None => {
+                    self.apply_slice(slice, read_time, cursor_of).await?;
+                    let cut = "the answer ended early";
+                    return Err(RemoteError::new(RemoteErrorKind::NoAnswer, cut).into());
+                }
+            }
+        }
+    }
+
+    async fn apply_slice(
+        &mut self,
+        slice: Vec<RemoteDocument>,
+        read_time: Timestamp,
+        cursor_of: Option<&mut Group>,
+    ) -> Result<(), StoreError> {
+        let Some(last) = slice.last() else {
+            return Ok(());
+        };
+        let at = last
+            .fields
+            .get("updatedAt")
+            .and_then(|v| v.as_str())
+            .and_then(|t| t.parse().ok());
+        let cursor = at.map(|at| Cursor {
+            at,
+            id: last.doc.id.to_string(),
+        });
+        let moved = cursor_of.zip(cursor).map(|(group, cursor)| {
+            group.checkpoint.fast = Some(cursor);
+            group.clone()
+        });
+        let looks: Vec<_> = slice
+            .into_iter()
+            .map(|d| self.incoming(d, read_time))
+            .collect();
+        let door = self.door.clone();
+        let applied: Vec<Applied> = self
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    let mut applied = Vec::with_capacity(looks.len());
+                    for look in looks {
+                        applied.push(apply_remote(tx, &door, look).await?);
+                    }
+                    if let Some(group) = moved {
+                        for campaign in &group.campaigns {
+                            tx.save_checkpoint(&group.collection, campaign, &group.checkpoint)
+                                .await?;
+                        }
+                    }
+                    Ok(applied)
+                })
+            })
+            .await?;
+        applied.iter().for_each(|a| self.count(a));
+        Ok(())
+    }
+
+    /// Keeps a group's checkpoint.
+    pub(crate) async fn keep(&self, group: &Group) -> Result<(), StoreError> {
+        let group = group.clone();
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    for campaign in &group.campaigns {
+                        tx.save_checkpoint(&group.collection, campaign, &group.checkpoint)
+                            .await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await
+    }
+}
+
+enum PageError {
+    Remote(RemoteError),
+    Store(StoreError),
+}
+
+impl From<RemoteError> for PageError {
+    fn from(error: RemoteError) -> Self {
+        Self::Remote(error)
+    }
+}
+
+impl From<StoreError> for PageError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Stop> for PageError {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Store(error) => Self::Store(error),
+            Stop::Offline(e) | Stop::SignIn(e) | Stop::GaveUp(e) => Self::Remote(e),
+        }
+    }
+}

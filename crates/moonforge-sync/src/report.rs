@@ -1,0 +1,69 @@
+//! What a sync run did, and what it is told to do.
+
+use std::time::Duration;
+
+use moonforge_ports::Usage;
+use serde::Serialize;
+
+/// What one run of the engine did. Serialises as the CLI's `sync --json`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct SyncReport {
+    /// Documents newly applied at the remote.
+    pub pushed: u64,
+    /// Documents that changed here.
+    pub pulled: u64,
+    /// Documents whose unsettled rows met a newer base.
+    pub merged: u64,
+    /// Entries that went to the conflict journal.
+    pub conflicts: u64,
+    /// Documents that are parked, from this run or an earlier one.
+    pub parked: u64,
+    /// Remote documents that can't be read, put aside in this run.
+    pub quarantined: u64,
+    /// Whether a request got no HTTP answer at its second try.
+    pub offline: bool,
+    /// Whether the person has to sign in.
+    pub unauthenticated: bool,
+    /// Documents that still wait, for a reason that may pass by itself.
+    pub waiting: u64,
+    /// What the remote billed.
+    pub billed: Usage,
+    /// How long it took.
+    pub elapsed_ms: u64,
+    /// Why the run ended early, in words for a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
+}
+
+/// How a run behaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncOptions {
+    /// How long after its REQUEST_TIME a document may still appear: L of the protocol.
+    pub late_visibility: Duration,
+    /// The longest `Retry-After` that the run waits for.
+    pub longest_wait: Duration,
+    /// When to stop retrying, from the first failure on.
+    pub give_up_after: Duration,
+    /// How often a lost connection is tried.
+    pub connection_tries: u32,
+    /// How often a document is tried.
+    pub document_tries: u32,
+    /// Compare everything held here with the remote, however recently that was done.
+    pub reconcile: bool,
+    /// Documents in the first commit; more follow as the remote keeps up.
+    pub first_batch: usize,
+}
+
+impl Default for SyncOptions {
+    fn default() -> Self {
+        Self {
+            late_visibility: Duration::from_secs(75),
+            longest_wait: Duration::from_secs(10),
+            give_up_after: Duration::from_secs(30),
+            connection_tries: 2,
+            document_tries: 3,
+            reconcile: false,
+            first_batch: 20,
+        }
+    }
+}
