@@ -97,14 +97,26 @@ pub(crate) fn run_query(names: &Names, query: &RemoteQuery) -> Result<Value, Rem
     Ok(json!({ "structuredQuery": body }))
 }
 
-/// The body of `runAggregationQuery`: `count`, and `sum` of `rev`.
-pub(crate) fn aggregate(query: &RemoteQuery) -> Result<Value, RemoteError> {
+/// What the one figure in an aggregation's answer is called.
+pub(crate) const FIGURE: &str = "figure";
+
+/// The body of `runAggregationQuery` that counts.
+pub(crate) fn count(query: &RemoteQuery) -> Result<Value, RemoteError> {
+    aggregation(query, json!({ "alias": FIGURE, "count": {} }))
+}
+
+/// The body of `runAggregationQuery` that sums `rev`.
+pub(crate) fn sum_of_rev(query: &RemoteQuery) -> Result<Value, RemoteError> {
+    aggregation(
+        query,
+        json!({ "alias": FIGURE, "sum": { "field": { "fieldPath": "rev" } } }),
+    )
+}
+
+fn aggregation(query: &RemoteQuery, aggregation: Value) -> Result<Value, RemoteError> {
     Ok(json!({ "structuredAggregationQuery": {
         "structuredQuery": selection(query)?,
-        "aggregations": [
-            { "alias": "count", "count": {} },
-            { "alias": "sum", "sum": { "field": { "fieldPath": "rev" } } },
-        ],
+        "aggregations": [aggregation],
     } }))
 }
 

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use futures_util::future::try_join;
 use futures_util::stream;
 use moonforge_model::{DocRef, Timestamp};
 use moonforge_ports::{
-    Aggregate, BatchGet, CommitAnswer, QueryEvent, QueryStream, RemoteError,
+    Aggregate, BatchGet, CommitAnswer, MAX_DOCUMENT_BYTES, QueryEvent, QueryStream, RemoteError,
     RemoteErrorKind as Kind, RemoteQuery, RemoteStore, RemoteWrite, TokenProvider, Usage,
-    WriteResult,
+    WriteResult, document_size,
 };
+use serde_json::Value;
 use tracing::{Instrument, debug, debug_span, warn};
 
 use crate::config::FirestoreConfig;
@@ -81,8 +83,18 @@ impl Firestore {
 
     async fn commit_inner(&self, writes: &[RemoteWrite]) -> Result<CommitAnswer, RemoteError> {
         let body = request::commit(&self.names, writes)?;
-        let answer: wire::CommitResponse =
-            self.transport.call("commit", &body).await?.json().await?;
+        let answer = self
+            .transport
+            .call("commit", &body)
+            .await
+            .map_err(|mut error| {
+                // Firestore calls it an invalid argument, in words alone.
+                if error.kind == Kind::InvalidArgument && writes.iter().any(is_too_large) {
+                    error.kind = Kind::TooLarge;
+                }
+                error
+            })?;
+        let answer: wire::CommitResponse = answer.json().await?;
         self.writes
             .fetch_add(writes.len() as u64, Ordering::Relaxed);
         let results: Vec<_> = answer.write_results.into_iter().map(to_result).collect();
@@ -125,29 +137,36 @@ impl Firestore {
         }
     }
 
+    /// Two requests: in one, Firestore counts only the documents that have the field which is summed.
     async fn aggregate_inner(&self, query: &RemoteQuery) -> Result<Aggregate, RemoteError> {
-        let body = request::aggregate(query)?;
+        let count = self.aggregate_one(request::count(query)?);
+        let sum = self.aggregate_one(request::sum_of_rev(query)?);
+        let ((count, counted_at), (sum_rev, summed_at)) = try_join(count, sum).await?;
+        // Of the sum's entries it isn't known how many there were: at most one a document.
+        self.bill_reads(2 * u64::try_from(count).unwrap_or(0).div_ceil(1000).max(1));
+        Ok(Aggregate {
+            count,
+            sum_rev,
+            read_time: counted_at.min(summed_at),
+        })
+    }
+
+    async fn aggregate_one(&self, body: Value) -> Result<(i64, Timestamp), RemoteError> {
         let mut elements = self
             .transport
             .call("runAggregationQuery", &body)
             .await?
             .elements();
-        let (mut figures, mut read_time) = (None, None);
+        let (mut figure, mut read_time) = (None, None);
         while let Some(element) = elements.next().await? {
             read_time = earliest(read_time, element.read_time);
-            if let Some(result) = element.result {
-                figures = result.integer("count").zip(result.integer("sum"));
-            }
+            figure = figure.or(element
+                .result
+                .and_then(|result| result.integer(request::FIGURE)));
         }
-        let ((count, sum_rev), read_time) = figures
+        figure
             .zip(read_time)
-            .ok_or_else(|| unreadable("the answer has no figures"))?;
-        self.bill_reads(u64::try_from(count).unwrap_or(0).div_ceil(1000).max(1));
-        Ok(Aggregate {
-            count,
-            sum_rev,
-            read_time,
-        })
+            .ok_or_else(|| unreadable("the answer has no figure"))
     }
 }
 
@@ -245,6 +264,10 @@ impl Rows<'_> {
             .ok_or_else(|| unreadable("the answer has no readTime"))?;
         Ok(QueryEvent::Done { read_time })
     }
+}
+
+fn is_too_large(write: &RemoteWrite) -> bool {
+    document_size(&write.doc, &write.fields) > MAX_DOCUMENT_BYTES
 }
 
 fn to_result(result: wire::WriteResult) -> WriteResult {

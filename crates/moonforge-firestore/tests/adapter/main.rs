@@ -1,0 +1,4 @@
+//! The adapter against Google's emulator, and against a network that misbehaves.
+
+mod conformance;
+mod support;
