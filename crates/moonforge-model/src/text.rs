@@ -7,7 +7,6 @@
 //! A line feed separates lines here, rather than ending them. So text appended after a last line without one is a plain
 //! insertion, carriage returns are part of their lines, and every text comes back byte for byte.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -224,8 +223,8 @@ fn settle<'a>(
         // Both inserted the same here, and the other more: nobody took that away.
         return losing.texts[other].to_vec();
     }
-    let same = a_left == 0 && b_left == 0;
-    if !same && !(region.is_empty() && b_left == 0) {
+    let nothing_lost = b_left == 0 && (a_left == 0 || region.is_empty());
+    if !nothing_lost {
         let from = |range: &Range<usize>, len| range.start + prefix..range.start + prefix + len;
         lost.push(LostHunk {
             kept: winning.cut(from(&kept, a_left)),

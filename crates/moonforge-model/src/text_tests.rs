@@ -156,8 +156,11 @@ fn scatter(n: u32, range: u32) -> impl Iterator<Item = u32> {
 
 #[test]
 fn twenty_thousand_lines_merge_whatever_they_hold() {
-    let numbered =
-        |salt: u32| (0..20_000).map(|i| format!("line {i} of {salt} and some more prose on it.\n"));
+    let numbered = |salt: u32| {
+        (0..20_000).map(move |i| {
+            format!("line {i} of {salt} and some more prose to fill it up, as people write.\n")
+        })
+    };
     let text = |lines: &mut dyn Iterator<Item = String>| lines.collect::<String>();
     let base = text(&mut numbered(0));
     assert!(base.len() > 900_000);
