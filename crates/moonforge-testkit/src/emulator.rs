@@ -69,7 +69,11 @@ impl Emulator {
         let shared = SHARED.get_or_init(|| {
             let found = Emulator::find_or_start();
             if let Err(LaunchError::NotInstalled(reason)) = &found {
-                eprintln!("skipped: no Firestore emulator ({reason})");
+                // Not `eprintln!`: the test harness would keep that to itself.
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "skipped: no Firestore emulator ({reason})"
+                );
             }
             found
         });

@@ -61,3 +61,31 @@ pub(super) fn decode_fields(fields: &Value) -> Value {
         .map(|(name, value)| (name.clone(), decode(value)));
     Value::Object(plain.collect::<Map<_, _>>())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_values_make_the_trip() {
+        let plain = json!({
+            "text": "a", "whole": -7, "part": 6.0, "yes": true, "none": null,
+            "list": [1, [], { "deep": "x" }], "map": { "empty": {} },
+        });
+        assert_eq!(decode_fields(&fields(&plain)), plain);
+    }
+
+    #[test]
+    fn numbers_and_times_take_firestores_forms() {
+        assert_eq!(encode(&json!(6)), json!({ "integerValue": "6" }));
+        assert_eq!(encode(&json!(6.0)), json!({ "doubleValue": 6.0 }));
+        let time = "2026-01-01T00:00:00Z";
+        let encoded = encode(&json!({ "$timestamp": time }));
+        assert_eq!(encoded, json!({ "timestampValue": time }));
+        assert_eq!(decode(&encoded), json!(time));
+        assert_eq!(
+            decode(&json!({ "bytesValue": "AA==" })),
+            json!({ "bytesValue": "AA==" })
+        );
+    }
+}

@@ -271,3 +271,28 @@ impl Caller {
             .await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_users_token_names_him_and_the_project() {
+        let token = user_token("demo-p", "pia");
+        let parts: Vec<&str> = token.split('.').collect();
+        let claims = URL_SAFE_NO_PAD.decode(parts[1]).expect("base64");
+        let claims: Value = serde_json::from_slice(&claims).expect("JSON");
+        assert_eq!(
+            (&claims["sub"], &claims["aud"]),
+            (&json!("pia"), &json!("demo-p"))
+        );
+        assert_eq!(parts[2], "", "it is unsigned");
+    }
+
+    #[test]
+    fn no_two_projects_are_the_same() {
+        let (one, two) = (Project::fresh("h", "A test"), Project::fresh("h", "A test"));
+        assert_ne!(one.id(), two.id());
+        assert!(one.id().starts_with("demo-a-test-"), "{}", one.id());
+    }
+}
