@@ -152,6 +152,10 @@ async fn only_the_owner_makes_and_unmakes_dms() {
         changes
     };
     let swap = json!({ "memberUids": ["gm", "noa", "pia", "pete", "vic", "max"], "roles.dee": null, "roles.max": "dm" });
+    let modest = campaign(json!({ "roles": { "gm": "player", "pia": "player" } }));
+    world.seed(&[("campaigns/modest", modest)]).await;
+    let without_gm = json!({ "rev": 1, "memberUids": all_but("gm") });
+    let without_pia = json!({ "rev": 1, "memberUids": all_but("pia") });
     world
         .check(&[
             owners("a dm promotes a player", 0, json!({ "roles.pia": "dm" })),
@@ -171,6 +175,11 @@ async fn only_the_owner_makes_and_unmakes_dms() {
                 json!({ "memberUids": all_but("noa") }),
             ),
             owners("or leaves a dm in his place", 8, swap),
+            row(
+                "a dm removes an owner to whom roles gives less",
+                ("dee", world.edit("campaigns/modest", without_gm)),
+                ("dee", world.edit("campaigns/modest", without_pia)),
+            ),
             row(
                 "a dm removes the owner",
                 by("dee", 9, &json!({ "memberUids": all_but("gm") })),

@@ -1,1 +1,3 @@
-//! What the whole-system tests share.
+//! What the whole-system tests share: the simulation's driver.
+
+pub mod simulation;

@@ -1,0 +1,157 @@
+//! What people do: every value that they write is one that nobody else writes, so that it can be found again.
+
+use std::sync::Arc;
+
+use moonforge_model::{DocRef, Fields, PatchOp, value_at};
+use moonforge_store::StoreError;
+use serde_json::{Value, json};
+
+use super::device::Device;
+use super::oracle::Edit;
+use super::world::World;
+
+fn doc(collection: &str, id: &str) -> DocRef {
+    DocRef::parse(collection, id).expect("a sound name")
+}
+
+fn fields(value: Value) -> Fields {
+    match value {
+        Value::Object(map) => map,
+        _ => Fields::new(),
+    }
+}
+
+fn path(text: &str) -> moonforge_model::FieldPath {
+    text.parse().expect("a sound path")
+}
+
+impl World {
+    /// One edit on a device, as its person sees it.
+    pub(crate) async fn edit(self: &Arc<Self>, device: &Arc<Device>) {
+        let campaign = format!("c{}", self.rng.below(2));
+        let entity = doc("entities", &format!("{campaign}-e{}", self.rng.below(3)));
+        let scene = doc("scenes", &format!("{campaign}-s{}", self.rng.below(2)));
+        let choice = self.rng.below(16);
+        let target = match choice {
+            0 | 1 => doc("campaigns", &campaign),
+            2..=4 => scene,
+            5 => doc("sessions", &format!("{campaign}-n0")),
+            _ => entity,
+        };
+        let number = {
+            let mut outcome = self.outcome.lock().expect("no panic while held");
+            outcome.edits += 1;
+            outcome.edits
+        };
+        let unique = format!("{}-{number}", device.name);
+        let store = device.store();
+        let at = device.engine().edit_time().await.expect("the store reads");
+        let view = {
+            let target = target.clone();
+            let load = store.write(move |tx| Box::pin(async move { Ok(tx.load(&target).await?.view()) }));
+            match load.await {
+                Ok(view) => view,
+                Err(StoreError::Interrupted) => return,
+                Err(error) => panic!("{error:?}"),
+            }
+        };
+        let live = view.as_ref().is_some_and(|v| v.deleted.is_none());
+        let (result, edit) = match (choice, &view) {
+            (_, None) => {
+                let created = self.creation(&target, &campaign, &unique);
+                let edit = Edit::Create;
+                (store.put(target.clone(), created, at).await.map(|_| ()), edit)
+            }
+            (6, Some(_)) if live => {
+                (store.delete(target.clone(), at).await.map(|_| ()), Edit::Delete)
+            }
+            (_, Some(_)) if !live => {
+                if !self.rng.one_in(2) {
+                    return;
+                }
+                (store.restore(target.clone(), at).await.map(|_| ()), Edit::Restore)
+            }
+            (_, Some(view)) => {
+                let (op, edit) = self.change(&target, &view.fields, &unique);
+                (store.patch(target.clone(), None, vec![op], at).await.map(|_| ()), edit)
+            }
+        };
+        let certain = match result {
+            Ok(()) => true,
+            // Killed around the commit: it may be there without having been acknowledged.
+            Err(StoreError::Interrupted) => false,
+            Err(error) => panic!("{}: {target}: {edit:?}: {error:?}", device.name),
+        };
+        self.log(format!("{} edits {target}: {edit:?} {}", device.name, if certain { "" } else { "(?)" }));
+        self.oracle.lock().expect("no panic while held").record(&device.name, target, edit, certain);
+    }
+
+    /// Makes the campaigns that nobody made, on this device.
+    pub(crate) async fn make_missing_campaigns(self: &Arc<Self>, device: &Arc<Device>) {
+        for n in 0..2 {
+            let campaign = format!("c{n}");
+            let target = doc("campaigns", &campaign);
+            // One that is only here goes out with the next sync.
+            let wanted = target.clone();
+            let here = device
+                .store()
+                .write(move |tx| Box::pin(async move { Ok(tx.load(&wanted).await?.view()) }))
+                .await
+                .expect("the store reads");
+            if self.server.document(&target).is_none() && here.is_none() {
+                let at = device.engine().edit_time().await.expect("the store reads");
+                let created = self.creation(&target, &campaign, &format!("made-{n}"));
+                match device.store().put(target, created, at).await {
+                    Ok(_) | Err(StoreError::Deleted(_)) => {}
+                    Err(error) => panic!("{error:?}"),
+                }
+            }
+        }
+    }
+
+    fn creation(&self, target: &DocRef, campaign: &str, unique: &str) -> Fields {
+        match target.collection.as_str() {
+            "campaigns" => fields(json!({"name": unique, "ownerUid": "gm", "memberUids": ["gm"]})),
+            "scenes" => fields(json!({"title": unique, "campaignId": campaign, "content": "first\nlast\n"})),
+            "sessions" => fields(json!({"title": unique, "campaignId": campaign})),
+            _ => fields(json!({"name": unique, "kind": "npc", "campaignId": campaign})),
+        }
+    }
+
+    fn change(&self, target: &DocRef, seen: &Fields, unique: &str) -> (PatchOp, Edit) {
+        let title = match target.collection.as_str() {
+            "scenes" | "sessions" => "title",
+            _ => "name",
+        };
+        let set = |at: &str| {
+            let path = path(at);
+            let before = value_at(seen, &path).cloned();
+            let op = PatchOp::Set { path: path.clone(), value: unique.into() };
+            (op, Edit::Set { path, value: unique.to_owned(), seen: before })
+        };
+        match (target.collection.as_str(), self.rng.below(10)) {
+            ("entities", 0..=3) => {
+                let by = 1 + self.rng.below(9) as i64;
+                let gold = path("props.gold");
+                (PatchOp::increment(gold.clone(), by), Edit::Increment { path: gold, by })
+            }
+            ("entities", 4 | 5) => {
+                let tags = path("tags");
+                let op = PatchOp::ArrayUnion { path: tags.clone(), values: vec![unique.into()] };
+                (op, Edit::Union { path: tags, value: unique.to_owned() })
+            }
+            ("entities", 6) => set("props.mood"),
+            ("scenes", 0..=5) => {
+                let content = path("content");
+                let old = value_at(seen, &content).and_then(Value::as_str).unwrap_or("");
+                let mut lines: Vec<&str> = old.lines().collect();
+                let line = self.rng.below(lines.len() as u64 + 1) as usize;
+                lines.insert(line, unique);
+                let text = lines.join("\n") + "\n";
+                let op = PatchOp::Set { path: content.clone(), value: text.into() };
+                (op, Edit::Line { path: content, line: unique.to_owned() })
+            }
+            _ => set(title),
+        }
+    }
+}

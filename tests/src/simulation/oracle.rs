@@ -1,0 +1,253 @@
+//! What must be true at the end, from what people did.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use moonforge_model::{ConflictReason, DocRef, FieldPath, Folded, PatchOp, value_at};
+use moonforge_store::JournalEntry;
+use moonforge_sync::SyncOptions;
+use serde_json::Value;
+
+use super::world::World;
+
+/// One thing that a person did.
+#[derive(Clone, Debug)]
+pub(crate) enum Edit {
+    Create,
+    Set { path: FieldPath, value: String, seen: Option<Value> },
+    Increment { path: FieldPath, by: i64 },
+    Union { path: FieldPath, value: String },
+    Line { path: FieldPath, line: String },
+    Delete,
+    Restore,
+}
+
+#[derive(Clone, Debug)]
+struct Recorded {
+    device: String,
+    doc: DocRef,
+    edit: Edit,
+    /// Acknowledged; otherwise it may be there or not.
+    certain: bool,
+}
+
+/// Everything that was done.
+#[derive(Debug, Default)]
+pub(crate) struct Oracle {
+    edits: Vec<Recorded>,
+    /// Copies and what they were copied from.
+    copies: BTreeMap<String, String>,
+}
+
+impl Oracle {
+    pub(crate) fn record(&mut self, device: &str, doc: DocRef, edit: Edit, certain: bool) {
+        self.edits.push(Recorded { device: device.to_owned(), doc, edit, certain });
+    }
+
+    pub(crate) fn copied(&mut self, from: &str, to: &str) {
+        self.copies.insert(to.to_owned(), from.to_owned());
+    }
+}
+
+struct Evidence {
+    server: BTreeMap<DocRef, Folded>,
+    journal: Vec<JournalEntry>,
+}
+
+impl Evidence {
+    /// Whether a journal tells of this text's loss in this document.
+    fn told(&self, doc: &DocRef, text: &str) -> bool {
+        self.journal.iter().any(|e| {
+            e.doc == *doc
+                && (e.conflict.lost.to_string().contains(text)
+                    || serde_json::to_string(&e.conflict.bring_back).is_ok_and(|t| t.contains(text)))
+        })
+    }
+}
+
+impl World {
+    /// Checks the invariants at quiescence.
+    pub(crate) async fn check(self: &Arc<Self>) {
+        let evidence = self.evidence().await;
+        self.everyone_agrees(&evidence).await;
+        self.another_sync_writes_nothing().await;
+        let oracle = self.oracle.lock().expect("no panic while held");
+        rev_rises_by_one(self);
+        increments_add_up(&oracle, &evidence);
+        nothing_vanishes(&oracle, &evidence, self);
+    }
+
+    async fn evidence(&self) -> Evidence {
+        let mut journal = Vec::new();
+        for device in self.device_list() {
+            journal.extend(device.store().conflicts(true).await.expect("the journal reads"));
+        }
+        let server = self.server.documents().into_iter().map(|(doc, document)| {
+            let version = moonforge_model::Version::decode(document.fields, document.update_time)
+                .expect("our own documents decode");
+            (doc, moonforge_model::fold(Some(&version), []))
+        });
+        Evidence { server: server.collect(), journal }
+    }
+
+    /// Every device equals the server, nothing is dirty, and the file is whole (invariants 2, 3, 17, 18).
+    async fn everyone_agrees(&self, evidence: &Evidence) {
+        for device in self.device_list() {
+            let name = &device.name;
+            let store = device.store();
+            let outbox = store.outbox().await.expect("the outbox reads");
+            assert!(outbox.is_empty(), "{name}: rows are left: {outbox:?}");
+            for (doc, there) in &evidence.server {
+                let wanted = doc.clone();
+                let state = store
+                    .write(move |tx| Box::pin(async move { tx.load(&wanted).await }))
+                    .await
+                    .expect("a document loads");
+                let here = state.view();
+                let same = here.as_ref().is_some_and(|h| h.fields == there.fields && h.deleted == there.deleted);
+                assert!(same, "{name}: {doc} differs\nhere  {here:?}\nthere {there:?}");
+            }
+        }
+    }
+
+    async fn another_sync_writes_nothing(self: &Arc<Self>) {
+        for device in self.device_list() {
+            let before = device.remote.usage().writes;
+            self.sync(&device, &SyncOptions::default()).await;
+            let after = device.remote.usage().writes;
+            assert_eq!(before, after, "{}: a settled device writes", device.name);
+        }
+    }
+}
+
+/// Invariant 5: among our own clients the rev rises by exactly 1 a write.
+fn rev_rises_by_one(world: &World) {
+    let mut revs: BTreeMap<DocRef, i64> = BTreeMap::new();
+    for applied in world.server.history() {
+        let Some(rev) = applied.fields.as_ref().and_then(|f| f.get("rev")).and_then(Value::as_i64) else {
+            continue;
+        };
+        let before = revs.insert(applied.doc.clone(), rev);
+        assert_eq!(rev, before.map_or(0, |b| b + 1), "{}: the rev jumped", applied.doc);
+    }
+}
+
+/// Invariant 6, at its sharpest: the sum of all increments that weren't journaled is there, none twice.
+fn increments_add_up(oracle: &Oracle, evidence: &Evidence) {
+    let mut sums: BTreeMap<(DocRef, FieldPath), (i64, Vec<i64>)> = BTreeMap::new();
+    for edit in &oracle.edits {
+        if let Edit::Increment { path, by } = &edit.edit {
+            let sum = sums.entry((edit.doc.clone(), path.clone())).or_default();
+            if edit.certain {
+                sum.0 += by;
+            } else {
+                sum.1.push(*by);
+            }
+        }
+    }
+    for entry in &evidence.journal {
+        for op in &entry.conflict.bring_back {
+            if let PatchOp::Increment { path, by } = op {
+                let by = by.as_i64().unwrap_or(0);
+                let sum = sums.entry((entry.doc.clone(), path.clone())).or_default();
+                sum.0 -= by;
+                if entry.conflict.reason == ConflictReason::MayHaveBeenApplied {
+                    sum.1.push(by);
+                }
+            }
+        }
+    }
+    for ((doc, path), (certain, doubtful)) in sums {
+        let Some(document) = evidence.server.get(&doc) else { continue };
+        let there = value_at(&document.fields, &path).and_then(Value::as_i64).unwrap_or(0);
+        let mut possible = BTreeSet::from([certain]);
+        for by in doubtful {
+            possible.extend(possible.clone().into_iter().map(|sum| sum + by));
+        }
+        assert!(possible.contains(&there), "{doc} {path}: {there}, not one of {possible:?}");
+    }
+}
+
+/// Invariants 1 and 8: what was acknowledged is in the document, was there and was replaced by somebody who knew it, or
+/// stands in a journal.
+fn nothing_vanishes(oracle: &Oracle, evidence: &Evidence, world: &World) {
+    let history = world.server.history();
+    let was_there = |doc: &DocRef, path: &FieldPath, text: &str| {
+        history.iter().filter(|a| a.doc == *doc).any(|a| {
+            a.fields.as_ref().and_then(|f| value_at(f, path)).is_some_and(|v| v.to_string().contains(text))
+        })
+    };
+    for (at, recorded) in oracle.edits.iter().enumerate().filter(|(_, r)| r.certain) {
+        let Recorded { device, doc, edit, .. } = recorded;
+        let Some(document) = evidence.server.get(doc) else {
+            panic!("{doc}: written on {device}, and not at the server");
+        };
+        let there = |path: &FieldPath, text: &str| {
+            value_at(&document.fields, path).is_some_and(|v| v.to_string().contains(text))
+        };
+        match edit {
+            Edit::Union { path, value } => {
+                assert!(
+                    there(path, value) || evidence.told(doc, value),
+                    "{doc} {path}: {value} of {device} is gone"
+                );
+            }
+            Edit::Line { path, line } => {
+                assert!(
+                    there(path, line) || evidence.told(doc, line),
+                    "{doc} {path}: the line {line} of {device} is gone"
+                );
+            }
+            Edit::Set { path, value, .. } => {
+                // The same person may have written over it before it left.
+                let replaced = oracle.edits[at + 1..].iter().any(|later| {
+                    later.doc == *doc
+                        && matches!(&later.edit, Edit::Set { path: p, seen: Some(seen), .. }
+                            if p == path && seen.as_str() == Some(value))
+                });
+                assert!(
+                    there(path, value) || replaced || was_there(doc, path, value) || evidence.told(doc, value),
+                    "{doc} {path}: {value} of {device} is gone"
+                );
+            }
+            Edit::Create | Edit::Increment { .. } | Edit::Delete | Edit::Restore => {}
+        }
+    }
+    no_silent_overwrite(oracle, evidence, world);
+}
+
+/// Invariant 8 again, from the server's side: whoever replaced a value had seen it, or has a journal entry of it.
+fn no_silent_overwrite(oracle: &Oracle, evidence: &Evidence, world: &World) {
+    let mut written: BTreeMap<(&DocRef, &FieldPath, &str), Option<&Value>> = BTreeMap::new();
+    for recorded in &oracle.edits {
+        if let Edit::Set { path, value, seen } = &recorded.edit {
+            written.insert((&recorded.doc, path, value), seen.as_ref());
+        }
+    }
+    let mut now: BTreeMap<(DocRef, FieldPath), Value> = BTreeMap::new();
+    for applied in world.server.history() {
+        let Some(fields) = &applied.fields else { continue };
+        for ((doc, path, value), _) in &written {
+            if **doc != applied.doc {
+                continue;
+            }
+            let Some(new) = value_at(fields, path).filter(|v| v.as_str() == Some(*value)) else { continue };
+            let before = now.insert(((*doc).clone(), (*path).clone()), new.clone());
+            let Some(before) = before.filter(|b| b != new) else { continue };
+            // Follow what the author saw back through what he wrote himself.
+            let mut knew = false;
+            let mut at = Some(*value);
+            for _ in 0..100 {
+                let Some(text) = at else { break };
+                let Some(seen) = written.get(&(*doc, *path, text)).copied().flatten() else { break };
+                knew |= *seen == before;
+                at = seen.as_str();
+            }
+            let text = before.as_str().unwrap_or_default();
+            assert!(
+                knew || evidence.told(doc, text),
+                "{doc} {path}: {text} was silently replaced by {value}"
+            );
+        }
+    }
+}
