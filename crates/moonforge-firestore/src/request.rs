@@ -11,8 +11,11 @@ use serde_json::{Value, json};
 use crate::codec::{self, CodecError};
 use crate::wire::Names;
 
-/// The body of `commit`. Refused here: two writes of one document, paths that conflict, values that Firestore can't hold.
+/// The body of `commit`. Refused here: no writes, two writes of one document, paths that conflict, values that Firestore can't hold.
 pub(crate) fn commit(names: &Names, writes: &[RemoteWrite]) -> Result<Value, RemoteError> {
+    if writes.is_empty() {
+        return Err(invalid("a commit without writes"));
+    }
     let mut seen = HashSet::new();
     let writes = writes.iter().map(|write| {
         if !seen.insert(&write.doc) {
@@ -59,8 +62,11 @@ fn paths(paths: &[FieldPath]) -> Result<Vec<String>, CodecError> {
 }
 
 /// The body of `batchGet`.
-pub(crate) fn batch_get(names: &Names, docs: &[DocRef]) -> Value {
-    json!({ "documents": docs.iter().map(|doc| names.of(doc)).collect::<Vec<_>>() })
+pub(crate) fn batch_get(names: &Names, docs: &[DocRef]) -> Result<Value, RemoteError> {
+    if docs.is_empty() {
+        return Err(invalid("a batch of no documents"));
+    }
+    Ok(json!({ "documents": docs.iter().map(|doc| names.of(doc)).collect::<Vec<_>>() }))
 }
 
 /// The body of `runQuery`.

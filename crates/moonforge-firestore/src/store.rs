@@ -109,7 +109,7 @@ impl Firestore {
     }
 
     async fn batch_get_inner(&self, docs: &[DocRef]) -> Result<BatchGet, RemoteError> {
-        let body = request::batch_get(&self.names, docs);
+        let body = request::batch_get(&self.names, docs)?;
         let mut elements = self.transport.call("batchGet", &body).await?.elements();
         let mut wanted: HashSet<&DocRef> = docs.iter().collect();
         let (mut found, mut missing, mut read_time) = (Vec::new(), Vec::new(), None);

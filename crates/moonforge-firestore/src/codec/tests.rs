@@ -283,7 +283,7 @@ fn wire_value() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn any_json_value_makes_the_trip_unchanged(mut value in local_value()) {
