@@ -47,6 +47,10 @@ async fn a_campaign_is_made_by_its_owner_who_is_a_member() {
         ("dee", world.edit(&format!("campaigns/{id}"), fields))
     };
     let right = |id: &str| make(id, json!("dee"), json!(["dee", "pia"]));
+    let with_rev = |id: &str, rev: Value| {
+        let fields = json!({ "rev": rev, "name": "New", "ownerUid": "dee", "memberUids": ["dee"] });
+        ("dee", world.edit(&format!("campaigns/{id}"), fields))
+    };
     world
         .check(&[
             row(
@@ -65,6 +69,12 @@ async fn a_campaign_is_made_by_its_owner_who_is_a_member() {
                 right("c"),
             ),
             row(
+                "without rev",
+                with_rev("f", Value::Null),
+                with_rev("f", json!(0)),
+            ),
+            row("at rev 1", with_rev("g", json!(1)), with_rev("g", json!(0))),
+            row(
                 "without members",
                 make("d", json!("dee"), Value::Null),
                 right("d"),
@@ -80,15 +90,26 @@ async fn a_campaign_is_made_by_its_owner_who_is_a_member() {
 
 #[tokio::test]
 async fn only_owner_and_dms_edit_a_campaign() {
-    let Some(world) = world_of_campaigns("edit", 4).await else {
+    let Some(world) = world_of_campaigns("edit", 6).await else {
         return;
     };
     let rename = |uid, n| edit(&world, uid, n, json!({ "name": "Ash" }));
+    let touch = |uid, n| edit(&world, uid, n, json!({}));
     world
         .check(&[
             row("a stranger", rename("zed", 0), rename("gm", 0)),
             row("a player", rename("pia", 1), rename("dee", 1)),
             row("a viewer", rename("vic", 2), rename("noa", 2)),
+            row(
+                "a stranger who changes nothing",
+                touch("zed", 4),
+                touch("gm", 4),
+            ),
+            row(
+                "a player who changes nothing",
+                touch("pia", 5),
+                touch("dee", 5),
+            ),
             Row {
                 what: "nobody who signed in",
                 forbidden: (None, Request::Commit(vec![rename("gm", 3).1])),

@@ -151,7 +151,12 @@ async fn a_missing_document_denies_no_batch() {
             },
         ])
         .await;
-    // Only members of a campaign learn what its beacon says, but that there is none isn't a secret.
+    for path in ["campaigns/x", "scenes/x", "secrets/x", "beacons/c1"] {
+        let one = || Request::BatchGet(vec![path.to_owned()]);
+        world
+            .check(&[both("nobody and one that is missing", one, None, "zed")])
+            .await;
+    }
     let answer = world
         .send(Some("pia"), &Request::Get("scenes/x".to_owned()))
         .await;

@@ -297,6 +297,20 @@ async fn every_member_touches_the_beacon() {
                 ("gm", right()),
             ),
             row(
+                "touched is a map",
+                (
+                    "gm",
+                    world.edit(
+                        "beacons/c1",
+                        json!({ "campaignId": "c1", "touched": "now" }),
+                    ),
+                ),
+                (
+                    "gm",
+                    world.edit("beacons/c1", json!({ "campaignId": "c1", "touched": {} })),
+                ),
+            ),
+            row(
                 "for another campaign",
                 ("gm", touch("beacons/c1", json!({ "campaignId": "c2" }))),
                 ("gm", right()),

@@ -282,7 +282,7 @@ async fn fields_of_the_protocol_keep_their_types() {
     world
         .seed(&[
             ("scenes/e", child(json!({}))),
-            ("secrets/scenes~e", child(json!({}))),
+            ("campaigns/1", campaign(json!({}))),
         ])
         .await;
     let edited = json!({ "title": { "$timestamp": ONES_OWN_TIME } });
@@ -304,7 +304,10 @@ async fn fields_of_the_protocol_keep_their_types() {
             row(
                 "campaignId is text",
                 ("dee", world.create("scenes/t", json!({ "campaignId": 1 }))),
-                ("dee", world.create("scenes/t", json!({}))),
+                (
+                    "dee",
+                    world.create("scenes/t", json!({ "campaignId": "1" })),
+                ),
             ),
             row(
                 "a secret's campaignId is there",
