@@ -186,7 +186,36 @@ fn key() -> impl Strategy<Value = String> {
     ]
 }
 
+/// A key that looks like a tag, with a payload that fits it, here and on the wire.
+fn look_alike() -> impl Strategy<Value = (String, Value, Value)> {
+    let pair = prop_oneof![
+        Just(("timestamp", json!(TIME), json!({"stringValue": TIME}))),
+        Just(("ref", json!(REF), json!({"stringValue": REF}))),
+        Just(("double", json!("NaN"), json!({"stringValue": "NaN"}))),
+        Just(("bytes", json!("AAE="), json!({"stringValue": "AAE="}))),
+        Just((
+            "geo",
+            json!([0.0, 4.5]),
+            json!({"arrayValue": {"values": [{"doubleValue": 0.0}, {"doubleValue": 4.5}]}})
+        )),
+        Just((
+            "wire",
+            json!({"xValue": true}),
+            json!({"mapValue": {"fields": {"xValue": {"booleanValue": true}}}})
+        )),
+        Just(("array", json!([]), json!({"arrayValue": {}}))),
+    ];
+    (1..6usize, pair).prop_map(|(n, (stem, local, wire))| ("$".repeat(n) + stem, local, wire))
+}
+
 fn scalar() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        4 => plain_scalar(),
+        1 => look_alike().prop_map(|(key, local, _)| json!({ key: local })),
+    ]
+}
+
+fn plain_scalar() -> impl Strategy<Value = Value> {
     prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -199,21 +228,13 @@ fn scalar() -> impl Strategy<Value = Value> {
     ]
 }
 
-fn map_of(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Map<String, Value>> {
-    prop_oneof![
-        2 => prop::collection::vec((key(), value), 1),
-        1 => Just(Vec::new()),
-    ]
-    .prop_map(Map::from_iter)
-}
-
 fn local_value() -> impl Strategy<Value = Value> {
     scalar().prop_recursive(5, 40, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
             prop::collection::vec((key(), inner.clone()), 0..4)
                 .prop_map(|m| Value::Object(Map::from_iter(m))),
-            map_of(inner).prop_map(Value::Object),
+            (key(), inner).prop_map(|(k, v)| json!({ k: v })),
         ]
     })
 }
@@ -241,6 +262,13 @@ fn spell_out_degrees(value: &mut Value) {
 }
 
 fn wire_scalar() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        4 => plain_wire_scalar(),
+        1 => look_alike().prop_map(|(key, _, wire)| json!({"mapValue": {"fields": {key: wire}}})),
+    ]
+}
+
+fn plain_wire_scalar() -> impl Strategy<Value = Value> {
     prop_oneof![
         Just(json!({"nullValue": null})),
         any::<bool>().prop_map(|b| json!({"booleanValue": b})),
