@@ -209,9 +209,10 @@ fn merge_paths(
                     Outcome::Lost => None,
                     Outcome::Stands => Some(op),
                     Outcome::Laid(value) if path == op.path() && index == *at => {
-                        Some(PatchOp::Set {
-                            path: path.clone(),
-                            value: value.clone(),
+                        let path = path.clone();
+                        Some(match value.clone() {
+                            Some(value) => PatchOp::Set { path, value },
+                            None => PatchOp::Unset { path },
                         })
                     }
                     Outcome::Laid(_) => Some(op),
@@ -242,7 +243,7 @@ pub(crate) fn lay_over(
     path: &FieldPath,
     under: Option<Value>,
     over: impl IntoIterator<Item = (FieldPath, Option<Value>)>,
-) -> Value {
+) -> Option<Value> {
     let mut fields = Fields::new();
     if let Some(under) = under {
         set_at(&mut fields, path, under);
@@ -255,5 +256,5 @@ pub(crate) fn lay_over(
             }
         }
     }
-    value_at(&fields, path).cloned().unwrap_or_default()
+    value_at(&fields, path).cloned()
 }

@@ -18,7 +18,7 @@ pub(crate) enum Outcome {
     /// Nobody else touched the path, or ours is the later edit.
     Stands,
     /// Ours is later than the path as a whole, theirs than parts of it: theirs' parts laid over ours.
-    Laid(Value),
+    Laid(Option<Value>),
     /// Theirs is the later edit.
     Lost,
 }

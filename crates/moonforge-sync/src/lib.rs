@@ -11,6 +11,8 @@ mod apply;
 mod engine;
 mod membership;
 mod outcome;
+#[cfg(test)]
+mod outcome_tests;
 mod plan;
 mod pull;
 mod push;
@@ -18,6 +20,8 @@ mod reconcile;
 mod report;
 mod run;
 mod settle;
+#[cfg(test)]
+mod settle_tests;
 
 pub use engine::{SyncEngine, SyncError};
 pub use outcome::{Answer, Company, Look, Marks, Next, outcome};

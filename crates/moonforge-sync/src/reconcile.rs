@@ -1,7 +1,7 @@
 //! Reconcile: finds what no cursor shows, such as hard deletes, withdrawn visibility, and what other clients wrote
 //! without `updatedAt`.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -99,13 +99,13 @@ impl Run<'_> {
     async fn list_names(
         &self,
         group: &Group,
-    ) -> Result<(HashMap<String, Timestamp>, Timestamp), RemoteError> {
+    ) -> Result<(BTreeMap<String, Timestamp>, Timestamp), RemoteError> {
         let query = RemoteQuery {
             select: Some(Vec::new()),
             ..group.query()
         };
         let mut stream = self.remote.query(&query).await?;
-        let mut names = HashMap::new();
+        let mut names = BTreeMap::new();
         while let Some(event) = stream.next().await {
             match event? {
                 QueryEvent::Document(d) => {

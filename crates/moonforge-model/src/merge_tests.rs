@@ -1,0 +1,464 @@
+//! Two devices edit one document; whoever syncs first, both end with the same.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::conflict::{ConflictReason, LostSide};
+use crate::fold::fold;
+use crate::merge::{Merged, merge};
+use crate::patch::{PatchOp, apply, diff, diff_present};
+use crate::registry::Registry;
+use crate::row::{Row, RowOp};
+use crate::schema::CollectionConfig;
+use crate::time::Timestamp;
+use crate::value::{Fields, value_at};
+use crate::version::{Deletion, EDITED_ALL, Envelope, Version};
+
+fn config() -> CollectionConfig {
+    Registry::builtin().get("encounters").unwrap().clone()
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_micros(second * 1_000_000)
+}
+
+fn fields(value: Value) -> Fields {
+    value.as_object().unwrap().clone()
+}
+
+/// The version that everyone starts from, made at second 10.
+fn base() -> Version {
+    Version {
+        fields: fields(json!({
+            "campaignId": "c", "name": "Ambush", "notes": "one\ntwo\nthree\n", "round": 1,
+            "entityIds": ["e1"], "props": {"gold": 5, "lit": true},
+            "combatants": {"k1": {"name": "Orc", "currentHp": 15}, "k2": {"name": "Elf", "currentHp": 9}},
+        })),
+        envelope: Envelope {
+            update_time: at(10),
+            rev: Some(0),
+            updated_at: Some(at(10)),
+            deleted: None,
+            edited: [(EDITED_ALL.to_owned(), at(9))].into(),
+            writers: Default::default(),
+        },
+    }
+}
+
+fn row(n: u64, second: i64, op: RowOp) -> Row {
+    let (incarnation, op_id) = ("i".to_owned(), format!("op{n}"));
+    Row {
+        n,
+        incarnation,
+        op_id,
+        edited_at: at(second),
+        op,
+        sent: false,
+        parked: None,
+    }
+}
+
+fn patch(second: i64, ops: Vec<PatchOp>) -> Row {
+    row(second as u64, second, RowOp::Patch { ops })
+}
+
+fn set(path: &str, value: impl Into<Value>) -> PatchOp {
+    PatchOp::Set {
+        path: path.parse().unwrap(),
+        value: value.into(),
+    }
+}
+
+fn unset(path: &str) -> PatchOp {
+    PatchOp::Unset {
+        path: path.parse().unwrap(),
+    }
+}
+
+fn increment(path: &str, by: i64) -> PatchOp {
+    PatchOp::increment(path.parse().unwrap(), by)
+}
+
+/// What the server holds after these rows were pushed over `base`.
+fn pushed(base: &Version, rows: &[Row], second: i64) -> Version {
+    let folded = fold(Some(base), rows);
+    let mut version = base.clone();
+    version.fields = folded.fields;
+    version.envelope.edited = folded.edited;
+    version.envelope.deleted = folded.deleted;
+    version.envelope.update_time = at(second);
+    version.envelope.updated_at = Some(at(second));
+    version.envelope.rev = version.envelope.rev.map(|r| r + 1);
+    version
+}
+
+fn met(rows: &[Row], theirs: &Version) -> Merged {
+    merge(
+        &config(),
+        Some(&base()),
+        theirs,
+        rows,
+        theirs.envelope.update_time.max(at(1000)),
+    )
+}
+
+/// `first` is pushed as it is, `second` merged onto it and pushed.
+fn in_order(first: &[Row], second: &[Row]) -> (Version, Merged) {
+    let theirs = pushed(&base(), first, 1000);
+    let merged = met(second, &theirs);
+    let last = if merged.rows.is_empty() {
+        theirs
+    } else {
+        pushed(&theirs, &merged.rows, 1001)
+    };
+    (last, merged)
+}
+
+fn name_of(version: &Version) -> &str {
+    version.fields["name"].as_str().unwrap()
+}
+
+#[test]
+fn the_later_edit_wins_whoever_syncs_first_and_the_other_is_journaled() {
+    let (early, late) = (
+        vec![patch(20, vec![set("name", "Early")])],
+        vec![patch(30, vec![set("name", "Late")])],
+    );
+    let (one, merged) = in_order(&early, &late);
+    assert_eq!(name_of(&one), "Late");
+    assert_eq!(merged.conflicts.len(), 1);
+    assert_eq!(
+        (&merged.conflicts[0].kept, &merged.conflicts[0].lost),
+        (&json!("Late"), &json!("Early"))
+    );
+    assert_eq!(merged.conflicts[0].lost_side, LostSide::Remote);
+    let (two, merged) = in_order(&late, &early);
+    assert_eq!(name_of(&two), "Late");
+    assert!(merged.rows.is_empty());
+    assert_eq!(
+        (&merged.conflicts[0].kept, &merged.conflicts[0].lost),
+        (&json!("Late"), &json!("Early"))
+    );
+    assert_eq!(merged.conflicts[0].lost_side, LostSide::Local);
+}
+
+#[test]
+fn a_tie_goes_to_the_greater_text() {
+    let (a, b) = (
+        vec![patch(20, vec![set("name", "A")])],
+        vec![patch(20, vec![set("name", "B")])],
+    );
+    assert_eq!(name_of(&in_order(&a, &b).0), "B");
+    assert_eq!(name_of(&in_order(&b, &a).0), "B");
+}
+
+#[test]
+fn the_same_value_is_no_conflict() {
+    let rows = vec![patch(20, vec![set("name", "Same")])];
+    let (version, merged) = in_order(&rows, &[patch(30, vec![set("name", "Same")])]);
+    assert_eq!((name_of(&version), merged.conflicts.len()), ("Same", 0));
+}
+
+#[test]
+fn increments_add_up_and_never_conflict() {
+    let (a, b) = (
+        vec![patch(20, vec![increment("props.gold", 3)])],
+        vec![patch(21, vec![increment("props.gold", -1)])],
+    );
+    let (version, merged) = in_order(&a, &b);
+    assert_eq!(
+        (&version.fields["props"]["gold"], merged.conflicts.len()),
+        (&json!(7), 0)
+    );
+}
+
+#[test]
+fn an_increment_of_what_became_a_text_is_journaled() {
+    let theirs = vec![patch(20, vec![set("props.gold", "plenty")])];
+    let (version, merged) = in_order(&theirs, &[patch(30, vec![increment("props.gold", 3)])]);
+    assert_eq!(version.fields["props"]["gold"], json!("plenty"));
+    assert_eq!(merged.conflicts[0].reason, ConflictReason::TypeChanged);
+    assert_eq!(merged.conflicts[0].bring_back, [increment("props.gold", 3)]);
+}
+
+#[test]
+fn of_several_sets_the_last_is_compared_and_takes_the_others_along() {
+    let ours = vec![
+        patch(20, vec![set("round", 7)]),
+        patch(21, vec![increment("round", 1)]),
+        patch(22, vec![set("round", 9)]),
+        patch(40, vec![increment("round", 2)]),
+    ];
+    let (version, merged) = in_order(&[patch(30, vec![set("round", 100)])], &ours);
+    assert_eq!(version.fields["round"], json!(102));
+    assert_eq!(merged.rows.len(), 1);
+    assert_eq!(merged.conflicts.len(), 1);
+}
+
+#[test]
+fn an_older_whole_map_keeps_newer_members_of_others() {
+    let whole = vec![patch(20, vec![set("props", json!({"silver": 1}))])];
+    let member = vec![patch(30, vec![set("props.gold", 8)])];
+    let wanted = json!({"silver": 1, "gold": 8});
+    assert_eq!(in_order(&whole, &member).0.fields["props"], wanted);
+    assert_eq!(in_order(&member, &whole).0.fields["props"], wanted);
+}
+
+#[test]
+fn a_change_inside_a_removed_entry_brings_the_whole_entry_back_or_goes() {
+    let removal = vec![patch(20, vec![unset("combatants.k1")])];
+    let hit = |second| {
+        vec![patch(
+            second,
+            vec![increment("combatants.k1.currentHp", -5)],
+        )]
+    };
+    let (version, merged) = in_order(&removal, &hit(30));
+    assert_eq!(
+        version.fields["combatants"]["k1"],
+        json!({"name": "Orc", "currentHp": 10})
+    );
+    assert_eq!(merged.conflicts.len(), 1);
+    let (version, merged) = in_order(&removal, &hit(15));
+    assert_eq!(version.fields["combatants"].get("k1"), None);
+    assert_eq!(merged.conflicts[0].reason, ConflictReason::Deleted);
+}
+
+#[test]
+fn a_delete_wins_and_the_edit_is_in_the_tombstone_and_the_journal() {
+    let delete = vec![row(
+        1,
+        20,
+        RowOp::Delete {
+            delete_id: "d1".into(),
+        },
+    )];
+    let edit = vec![patch(30, vec![set("name", "Edited")])];
+    let (one, merged) = in_order(&delete, &edit);
+    assert!(one.envelope.deleted.is_some());
+    assert_eq!(name_of(&one), "Edited");
+    assert_eq!(merged.conflicts[0].lost, json!({"name": "Edited"}));
+    let (two, merged) = in_order(&edit, &delete);
+    assert!(two.envelope.deleted.is_some());
+    assert_eq!(name_of(&two), "Edited");
+    assert_eq!(merged.conflicts[0].lost, json!({"name": "Edited"}));
+}
+
+#[test]
+fn of_two_deletes_the_first_keeps_its_id_and_only_its_restore_works() {
+    let delete = |id: &str| {
+        row(
+            1,
+            20,
+            RowOp::Delete {
+                delete_id: id.into(),
+            },
+        )
+    };
+    let restore = |id: &str| {
+        row(
+            2,
+            40,
+            RowOp::Restore {
+                delete_id: id.into(),
+            },
+        )
+    };
+    let (version, merged) = in_order(&[delete("d1")], &[delete("d2"), restore("d2")]);
+    assert!(merged.rows.is_empty());
+    let tombstone: &Deletion = version.envelope.deleted.as_ref().unwrap();
+    assert_eq!(tombstone.id(), "d1");
+    let restored = merge(
+        &config(),
+        Some(&version),
+        &version,
+        &[restore("d1")],
+        at(2000),
+    );
+    assert!(
+        pushed(&version, &restored.rows, 1002)
+            .envelope
+            .deleted
+            .is_none()
+    );
+}
+
+#[test]
+fn two_creations_of_one_id_merge_and_the_earlier_created_at_stays_untold() {
+    let mut theirs = base();
+    theirs.fields = fields(
+        json!({"campaignId": "c", "name": "Theirs", "createdAt": "2026-01-02T00:00:00Z", "status": "ready"}),
+    );
+    let created =
+        json!({"campaignId": "c", "name": "Ours", "createdAt": "2026-01-01T00:00:00Z", "round": 2});
+    let ours = row(
+        1,
+        30,
+        RowOp::Create {
+            fields: fields(created),
+        },
+    );
+    let merged = merge(&config(), None, &theirs, &[ours], at(1000));
+    let version = pushed(&theirs, &merged.rows, 1001);
+    let wanted = json!({"campaignId": "c", "name": "Ours", "createdAt": "2026-01-01T00:00:00Z", "status": "ready", "round": 2});
+    assert_eq!(Value::Object(version.fields), wanted);
+    assert_eq!(
+        merged
+            .conflicts
+            .iter()
+            .map(|c| c.field.as_str())
+            .collect::<Vec<_>>(),
+        ["name"]
+    );
+}
+
+#[test]
+fn an_edit_of_a_client_that_keeps_no_edited_counts_from_the_documents_time() {
+    let mut theirs = base();
+    theirs.fields.insert("name".into(), "Console".into());
+    theirs.envelope.update_time = at(500);
+    theirs.envelope.updated_at = Some(at(500));
+    assert!(
+        met(&[patch(400, vec![set("name", "Ours")])], &theirs)
+            .rows
+            .is_empty()
+    );
+    assert_eq!(
+        met(&[patch(600, vec![set("name", "Ours")])], &theirs)
+            .rows
+            .len(),
+        1
+    );
+}
+
+#[test]
+fn an_edit_from_the_future_counts_as_made_when_it_was_read() {
+    let theirs = pushed(&base(), &[patch(900, vec![set("name", "Theirs")])], 1000);
+    let ours = [patch(99_999, vec![set("name", "Ours")])];
+    let merged = merge(&config(), Some(&base()), &theirs, &ours, at(850));
+    assert!(merged.rows.is_empty());
+}
+
+/// Paths on which both sides may do the same kind of thing without an order between them mattering.
+fn edit() -> impl Strategy<Value = PatchOp> {
+    let word = || "[a-e]{1,3}";
+    prop_oneof![
+        word().prop_map(|w| set("name", w)),
+        word().prop_map(|w| set("props.mood", w)),
+        word().prop_map(|w| set("props", json!({ "mood": w }))),
+        Just(unset("props.lit")),
+        Just(unset("props")),
+        word().prop_map(|w| set("combatants.k1.name", w)),
+        (-9..9i64).prop_map(|n| increment("round", n)),
+        word().prop_map(|w| PatchOp::ArrayUnion {
+            path: "entityIds".parse().unwrap(),
+            values: vec![w.into()]
+        }),
+        (0..4usize, word()).prop_map(|(line, w)| {
+            let from = "one\ntwo\nthree\n".to_owned();
+            let mut lines: Vec<&str> = from.lines().collect();
+            lines.insert(line, &w);
+            let to = lines.join("\n") + "\n";
+            PatchOp::Text {
+                path: "notes".parse().unwrap(),
+                from,
+                to,
+            }
+        }),
+    ]
+}
+
+/// A value without the order of what unions appended.
+fn unordered(version: &Version) -> (Fields, Vec<String>) {
+    let mut fields = version.fields.clone();
+    let list = fields.remove("entityIds").unwrap_or_default();
+    let mut ids: Vec<String> = list
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(ToString::to_string)
+        .collect();
+    ids.sort();
+    (fields, ids)
+}
+
+fn json_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "[a-z]{0,4}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::btree_map("[a-c]{1,2}", inner, 0..4)
+                .prop_map(|m| Value::Object(m.into_iter().collect())),
+        ]
+    })
+}
+
+fn document() -> impl Strategy<Value = Fields> {
+    prop::collection::btree_map("name|notes|props|round|odd|combatants", json_value(), 0..5)
+        .prop_map(|m| m.into_iter().collect())
+}
+
+proptest! {
+    #[test]
+    fn either_order_shows_the_same(a in edit(), b in edit(), ta in 11..60i64, tb in 11..60i64) {
+        prop_assume!(ta != tb);
+        let (a, b) = (vec![patch(ta, vec![a])], vec![patch(tb, vec![b])]);
+        let (one, two) = (in_order(&a, &b).0, in_order(&b, &a).0);
+        prop_assert_eq!(unordered(&one), unordered(&two));
+    }
+
+    #[test]
+    fn merging_again_changes_nothing(a in edit(), b in edit(), ta in 11..60i64, tb in 11..60i64) {
+        let theirs = pushed(&base(), &[patch(ta, vec![a])], 1000);
+        let once = met(&[patch(tb, vec![b])], &theirs);
+        let again = merge(&config(), Some(&theirs), &theirs, &once.rows, at(1000));
+        prop_assert_eq!(&again.rows, &once.rows);
+        prop_assert!(again.conflicts.is_empty());
+    }
+
+    #[test]
+    fn what_loses_is_journaled(a in "[a-m]{3}", b in "[n-z]{3}", ta in 11..60i64, tb in 11..60i64) {
+        let (version, merged) = in_order(&[patch(ta, vec![set("name", a.clone())])], &[patch(tb, vec![set("name", b.clone())])]);
+        let lost = if name_of(&version) == a { b } else { a };
+        prop_assert_eq!(&merged.conflicts[0].lost, &json!(lost));
+    }
+
+    #[test]
+    fn disjoint_edits_all_survive(gold in 0..99i64, w in "[a-z]{2}", hp in -9..9i64) {
+        let ours = vec![patch(20, vec![set("props.silver", gold), increment("combatants.k2.currentHp", hp)])];
+        let theirs = vec![patch(30, vec![set("name", w.clone()), set("combatants.k1.name", w.clone())])];
+        let (version, merged) = in_order(&theirs, &ours);
+        prop_assert!(merged.conflicts.is_empty());
+        prop_assert_eq!(&version.fields["props"]["silver"], &json!(gold));
+        prop_assert_eq!(&version.fields["combatants"]["k2"]["currentHp"], &json!(9 + hp));
+        prop_assert_eq!(name_of(&version), &w);
+    }
+
+    #[test]
+    fn apply_undoes_diff(old in document(), new in document()) {
+        let mut fields = old.clone();
+        for op in diff(&config(), &old, &new) {
+            apply(&mut fields, &op).unwrap();
+        }
+        prop_assert_eq!(fields, new);
+    }
+
+    #[test]
+    fn what_is_not_given_is_not_touched(old in document(), part in document()) {
+        let mut fields = old.clone();
+        for op in diff_present(&config(), &old, &part) {
+            apply(&mut fields, &op).unwrap();
+        }
+        for (name, value) in &old {
+            if !part.contains_key(name) {
+                prop_assert_eq!(value_at(&fields, &crate::FieldPath::field(name)), Some(value));
+            }
+        }
+        prop_assert!(diff_present(&config(), &fields, &part).is_empty());
+    }
+}
