@@ -4,11 +4,17 @@
 //! follows from its arguments alone, so the engine's decisions can be tested and replayed.
 
 mod builtin;
+mod cascade;
 mod conflict;
+mod describe;
 mod fold;
 mod id;
 mod merge;
 mod merge_path;
+#[cfg(test)]
+mod merge_tests;
+mod number;
+mod order;
 mod patch;
 mod path;
 mod registry;
@@ -21,15 +27,17 @@ mod value;
 mod version;
 
 pub use builtin::builtin;
+pub use cascade::children_of;
 pub use conflict::{Conflict, ConflictReason, LostSide};
 pub use fold::{Folded, TOMBSTONE_RETENTION, fold};
 pub use id::{Collection, DocId, DocRef, InvalidName, MAX_NAME_BYTES};
 pub use merge::{Merged, merge, merge_onto_absence};
+pub use order::{NoRoom, OrderKey};
 pub use patch::{
     PatchError, PatchOp, apply, as_text_edit, check_patch, diff, diff_present, is_tagged,
 };
 pub use path::{FieldPath, InvalidPath, MAX_DEPTH};
-pub use registry::{Registry, RegistryError, children_of};
+pub use registry::{Registry, RegistryError};
 pub use row::{ParkReason, Row, RowOp};
 pub use schema::{
     CollectionConfig, Field, FieldKind, FieldPolicy, Guard, Parent, Priority, RESERVED_FIELDS,

@@ -2,7 +2,8 @@
 
 use crate::builtin::builtin;
 use crate::id::Collection;
-use crate::schema::CollectionConfig;
+use crate::path::{InvalidPath, check_field_name};
+use crate::schema::{CollectionConfig, Field, RESERVED_FIELDS};
 
 /// Collections in the order of their registration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +18,18 @@ pub enum RegistryError {
     /// The sync protocol uses the name itself.
     #[error("the name `{0}` belongs to the sync protocol")]
     Reserved(Collection),
+    /// `~` parts the collection from the id in a secret's id.
+    #[error("a collection's name can't contain `~`: {0}")]
+    Tilde(Collection),
+    /// Two fields of one name.
+    #[error("the collection `{0}` lists the field `{1}` twice")]
+    FieldTwice(Collection, String),
+    /// `id`, or a field that the sync protocol keeps.
+    #[error("the collection `{0}` lists the field `{1}`, which belongs to the sync protocol")]
+    FieldReserved(Collection, String),
+    /// A name that Firestore wouldn't take.
+    #[error("the collection `{0}` lists a field that can't be one: {1}")]
+    FieldName(Collection, #[source] InvalidPath),
 }
 
 impl Registry {
@@ -29,8 +42,9 @@ impl Registry {
     pub fn builtin() -> Self {
         let mut registry = Self::empty();
         for config in builtin() {
-            // The names are distinct and none is reserved, as a test says; a twin would simply not be taken.
-            let _ = registry.register(config);
+            registry
+                .register(config)
+                .expect("the built-in collections are sound and distinct");
         }
         registry
     }
@@ -40,9 +54,21 @@ impl Registry {
         if matches!(config.name.as_str(), "beacons" | "invites") {
             return Err(RegistryError::Reserved(config.name));
         }
+        if config.name.as_str().contains('~') {
+            return Err(RegistryError::Tilde(config.name));
+        }
         if self.get(config.name.as_str()).is_some() {
             return Err(RegistryError::Twice(config.name));
         }
+        for field in &config.fields {
+            if field.name == "id" || RESERVED_FIELDS.contains(&field.name.as_str()) {
+                return Err(RegistryError::FieldReserved(
+                    config.name,
+                    field.name.clone(),
+                ));
+            }
+        }
+        check_fields(&config.name, &config.fields)?;
         self.0.push(config);
         Ok(())
     }
@@ -58,80 +84,81 @@ impl Registry {
     }
 }
 
-/// The collections whose documents hang below those of `collection`, and the field by which: what falls with a delete.
-///
-/// Everything in a campaign carries `campaignId`, so a campaign's children are all of them.
-pub fn children_of(registry: &Registry, collection: &Collection) -> Vec<(Collection, String)> {
-    registry
-        .iter()
-        .filter_map(|c| {
-            if collection.as_str() == "campaigns" {
-                return c
-                    .in_campaign
-                    .then(|| (c.name.clone(), "campaignId".to_owned()));
-            }
-            let parent = c.parent.as_ref()?;
-            (parent.collection == *collection).then(|| (c.name.clone(), parent.field.clone()))
-        })
-        .collect()
+fn check_fields(collection: &Collection, fields: &[Field]) -> Result<(), RegistryError> {
+    for (i, field) in fields.iter().enumerate() {
+        check_field_name(&field.name)
+            .map_err(|error| RegistryError::FieldName(collection.clone(), error))?;
+        if fields[..i].iter().any(|f| f.name == field.name) {
+            return Err(RegistryError::FieldTwice(
+                collection.clone(),
+                field.name.clone(),
+            ));
+        }
+        check_fields(collection, &field.members)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::FieldKind;
 
-    fn children(collection: &str) -> Vec<String> {
-        children_of(&Registry::builtin(), &Collection::new(collection).unwrap())
-            .into_iter()
-            .map(|(c, field)| format!("{c} by {field}"))
-            .collect()
+    fn config(name: &str, fields: &[&str]) -> CollectionConfig {
+        let fields = fields.iter().map(|f| Field::new(*f, FieldKind::String));
+        CollectionConfig::new(Collection::new(name).unwrap(), fields)
     }
 
     #[test]
     fn all_nine_are_registered() {
-        let names: Vec<_> = Registry::builtin()
-            .iter()
-            .map(|c| c.name.to_string())
-            .collect();
-        assert_eq!(
-            names,
-            [
-                "campaigns",
-                "adventures",
-                "chapters",
-                "scenes",
-                "entities",
-                "encounters",
-                "sessions",
-                "mediaAssets",
-                "secrets"
-            ]
-        );
+        let registry = Registry::builtin();
+        let names: Vec<_> = registry.iter().map(|c| c.name.as_str()).collect();
+        let expected =
+            "campaigns adventures chapters scenes entities encounters sessions mediaAssets secrets";
+        assert_eq!(names.join(" "), expected);
     }
 
     #[test]
-    fn a_name_is_registered_once_and_never_the_protocols() {
+    fn an_apps_own_collection_stands_behind_the_built_in_ones() {
         let mut registry = Registry::builtin();
-        let scenes = registry.get("scenes").unwrap().clone();
-        assert!(matches!(
-            registry.register(scenes.clone()),
-            Err(RegistryError::Twice(_))
-        ));
-        let beacons = CollectionConfig {
-            name: Collection::new("beacons").unwrap(),
-            ..scenes
+        registry.register(config("factions", &["name"])).unwrap();
+        assert_eq!(registry.iter().last(), registry.get("factions"));
+        assert_eq!(registry.get("guilds"), None);
+    }
+
+    #[test]
+    fn a_collection_that_would_clash_is_refused() {
+        let refused = |config| {
+            let mut registry = Registry::builtin();
+            let error = registry.register(config).unwrap_err();
+            assert_eq!(registry, Registry::builtin());
+            error
         };
         assert!(matches!(
-            registry.register(beacons),
-            Err(RegistryError::Reserved(_))
+            refused(config("scenes", &[])),
+            RegistryError::Twice(_)
         ));
-    }
-
-    #[test]
-    fn a_delete_falls_as_the_hierarchy_says() {
-        assert_eq!(children("campaigns").len(), 8);
-        assert_eq!(children("adventures"), ["chapters by adventureId"]);
-        assert_eq!(children("chapters"), ["scenes by chapterId"]);
-        assert!(children("scenes").is_empty());
+        assert!(matches!(
+            refused(config("beacons", &[])),
+            RegistryError::Reserved(_)
+        ));
+        assert!(matches!(
+            refused(config("invites", &[])),
+            RegistryError::Reserved(_)
+        ));
+        assert!(matches!(
+            refused(config("a~b", &[])),
+            RegistryError::Tilde(_)
+        ));
+        let twice = refused(config("factions", &["name", "name"]));
+        assert!(matches!(twice, RegistryError::FieldTwice(..)));
+        for name in ["id", "rev", "writers"] {
+            let reserved = refused(config("factions", &[name]));
+            assert!(matches!(reserved, RegistryError::FieldReserved(..)));
+        }
+        for name in ["", "__x__"] {
+            let bad = refused(config("factions", &[name]));
+            assert!(matches!(bad, RegistryError::FieldName(..)));
+        }
     }
 }

@@ -35,6 +35,8 @@ pub enum FieldKind {
     Any,
     /// One of these texts.
     OneOf(&'static [&'static str]),
+    /// A place among siblings: an [`OrderKey`](crate::OrderKey)'s text, or a number from older data.
+    Order,
 }
 
 /// A field that a collection knows. Others are kept as they are.
@@ -46,6 +48,9 @@ pub struct Field {
     pub kind: FieldKind,
     /// Whether a document without it is refused on write.
     pub required: bool,
+    /// What is known of the members of a map, of each item of a list, or of each entry of a keyed map. Items and entries
+    /// are then maps themselves.
+    pub members: Vec<Field>,
 }
 
 /// What guards a document against a stale write.
