@@ -48,7 +48,8 @@ impl World {
         let at = device.engine().edit_time().await.expect("the store reads");
         let view = {
             let target = target.clone();
-            let load = store.write(move |tx| Box::pin(async move { Ok(tx.load(&target).await?.view()) }));
+            let load =
+                store.write(move |tx| Box::pin(async move { Ok(tx.load(&target).await?.view()) }));
             match load.await {
                 Ok(view) => view,
                 Err(StoreError::Interrupted) => return,
@@ -60,20 +61,33 @@ impl World {
             (_, None) => {
                 let created = self.creation(&target, &campaign, &unique);
                 let edit = Edit::Create;
-                (store.put(target.clone(), created, at).await.map(|_| ()), edit)
+                (
+                    store.put(target.clone(), created, at).await.map(|_| ()),
+                    edit,
+                )
             }
-            (6, Some(_)) if live => {
-                (store.delete(target.clone(), at).await.map(|_| ()), Edit::Delete)
-            }
+            (6, Some(_)) if live => (
+                store.delete(target.clone(), at).await.map(|_| ()),
+                Edit::Delete,
+            ),
             (_, Some(_)) if !live => {
                 if !self.rng.one_in(2) {
                     return;
                 }
-                (store.restore(target.clone(), at).await.map(|_| ()), Edit::Restore)
+                (
+                    store.restore(target.clone(), at).await.map(|_| ()),
+                    Edit::Restore,
+                )
             }
             (_, Some(view)) => {
                 let (op, edit) = self.change(&target, &view.fields, &unique);
-                (store.patch(target.clone(), None, vec![op], at).await.map(|_| ()), edit)
+                (
+                    store
+                        .patch(target.clone(), None, vec![op], at)
+                        .await
+                        .map(|_| ()),
+                    edit,
+                )
             }
         };
         let certain = match result {
@@ -82,8 +96,17 @@ impl World {
             Err(StoreError::Interrupted) => false,
             Err(error) => panic!("{}: {target}: {edit:?}: {error:?}", device.name),
         };
-        self.log(format!("{} edits {target}: {edit:?} {}", device.name, if certain { "" } else { "(?)" }));
-        self.oracle.lock().expect("no panic while held").record(&device.name, target, edit, certain);
+        self.log(format!(
+            "{} edits {target}: {edit:?} {}",
+            device.name,
+            if certain { "" } else { "(?)" }
+        ));
+        self.oracle.lock().expect("no panic while held").record(
+            &device.name,
+            target,
+            edit,
+            certain,
+        );
     }
 
     /// Makes the campaigns that nobody made, on this device.
@@ -109,10 +132,48 @@ impl World {
         }
     }
 
+    /// What an operator does at a console that knows nothing of the protocol.
+    pub(crate) fn console(&self) {
+        let documents = self.server.documents();
+        let children: Vec<&DocRef> = documents
+            .keys()
+            .filter(|d| d.collection.as_str() != "campaigns")
+            .collect();
+        if children.is_empty() {
+            return;
+        }
+        let target = children[self.rng.below(children.len() as u64) as usize];
+        let note = Some(Value::from(format!(
+            "console-{}",
+            self.rng.below(1_000_000)
+        )));
+        let now = Some(Value::from(self.server.now().to_string()));
+        let changes = match self.rng.below(6) {
+            0 => vec![(path("note"), note)],
+            1 => vec![(path("note"), note), (path("updatedAt"), now)],
+            2 => vec![(path("writers"), None)],
+            3 => vec![(path("rev"), Some(json!(0))), (path("note"), note)],
+            4 => vec![
+                (path("edited"), None),
+                (path("name"), note.clone()),
+                (path("title"), note),
+            ],
+            _ => {
+                self.log(format!("console deletes {target}"));
+                self.server.console_delete(target);
+                return;
+            }
+        };
+        self.log(format!("console writes {target}: {changes:?}"));
+        self.server.console_patch(target, &changes);
+    }
+
     fn creation(&self, target: &DocRef, campaign: &str, unique: &str) -> Fields {
         match target.collection.as_str() {
             "campaigns" => fields(json!({"name": unique, "ownerUid": "gm", "memberUids": ["gm"]})),
-            "scenes" => fields(json!({"title": unique, "campaignId": campaign, "content": "first\nlast\n"})),
+            "scenes" => {
+                fields(json!({"title": unique, "campaignId": campaign, "content": "first\nlast\n"}))
+            }
             "sessions" => fields(json!({"title": unique, "campaignId": campaign})),
             _ => fields(json!({"name": unique, "kind": "npc", "campaignId": campaign})),
         }
@@ -126,30 +187,63 @@ impl World {
         let set = |at: &str| {
             let path = path(at);
             let before = value_at(seen, &path).cloned();
-            let op = PatchOp::Set { path: path.clone(), value: unique.into() };
-            (op, Edit::Set { path, value: unique.to_owned(), seen: before })
+            let op = PatchOp::Set {
+                path: path.clone(),
+                value: unique.into(),
+            };
+            (
+                op,
+                Edit::Set {
+                    path,
+                    value: unique.to_owned(),
+                    seen: before,
+                },
+            )
         };
         match (target.collection.as_str(), self.rng.below(10)) {
             ("entities", 0..=3) => {
                 let by = 1 + self.rng.below(9) as i64;
                 let gold = path("props.gold");
-                (PatchOp::increment(gold.clone(), by), Edit::Increment { path: gold, by })
+                (
+                    PatchOp::increment(gold.clone(), by),
+                    Edit::Increment { path: gold, by },
+                )
             }
             ("entities", 4 | 5) => {
                 let tags = path("tags");
-                let op = PatchOp::ArrayUnion { path: tags.clone(), values: vec![unique.into()] };
-                (op, Edit::Union { path: tags, value: unique.to_owned() })
+                let op = PatchOp::ArrayUnion {
+                    path: tags.clone(),
+                    values: vec![unique.into()],
+                };
+                (
+                    op,
+                    Edit::Union {
+                        path: tags,
+                        value: unique.to_owned(),
+                    },
+                )
             }
             ("entities", 6) => set("props.mood"),
             ("scenes", 0..=5) => {
                 let content = path("content");
-                let old = value_at(seen, &content).and_then(Value::as_str).unwrap_or("");
+                let old = value_at(seen, &content)
+                    .and_then(Value::as_str)
+                    .unwrap_or("");
                 let mut lines: Vec<&str> = old.lines().collect();
                 let line = self.rng.below(lines.len() as u64 + 1) as usize;
                 lines.insert(line, unique);
                 let text = lines.join("\n") + "\n";
-                let op = PatchOp::Set { path: content.clone(), value: text.into() };
-                (op, Edit::Line { path: content, line: unique.to_owned() })
+                let op = PatchOp::Set {
+                    path: content.clone(),
+                    value: text.into(),
+                };
+                (
+                    op,
+                    Edit::Line {
+                        path: content,
+                        line: unique.to_owned(),
+                    },
+                )
             }
             _ => set(title),
         }

@@ -23,7 +23,9 @@ struct DeviceClock {
 #[async_trait]
 impl Clock for DeviceClock {
     fn now(&self) -> Timestamp {
-        self.world.now().offset_micros(self.skew_micros.load(Ordering::Relaxed))
+        self.world
+            .now()
+            .offset_micros(self.skew_micros.load(Ordering::Relaxed))
     }
 
     fn monotonic(&self) -> Duration {
@@ -45,7 +47,8 @@ struct Killer {
 
 impl Killer {
     fn hit(&self, after: bool) -> Result<(), StoreError> {
-        if self.countdown.load(Ordering::Relaxed) < 0 || self.after.load(Ordering::Relaxed) != after {
+        if self.countdown.load(Ordering::Relaxed) < 0 || self.after.load(Ordering::Relaxed) != after
+        {
             return Ok(());
         }
         if self.countdown.fetch_sub(1, Ordering::Relaxed) == 0 {
@@ -98,9 +101,15 @@ impl Device {
             name,
             path,
             remote,
-            clock: Arc::new(DeviceClock { world, skew_micros: AtomicI64::new(0) }),
+            clock: Arc::new(DeviceClock {
+                world,
+                skew_micros: AtomicI64::new(0),
+            }),
             random: Arc::new(SeededRandom::new(seed)),
-            killer: Arc::new(Killer { countdown: AtomicI64::new(-1), after: AtomicBool::new(false) }),
+            killer: Arc::new(Killer {
+                countdown: AtomicI64::new(-1),
+                after: AtomicBool::new(false),
+            }),
             running: Mutex::new(None),
             killed: Arc::new(Notify::new()),
             syncing: AtomicBool::new(false),
@@ -120,7 +129,9 @@ impl Device {
 
     async fn reopen(&self) {
         self.killer.countdown.store(-1, Ordering::Relaxed);
-        let store = Store::open(&self.path, self.options()).await.expect("the file opens again");
+        let store = Store::open(&self.path, self.options())
+            .await
+            .expect("the file opens again");
         let engine = SyncEngine::new(
             store.clone(),
             self.remote.clone(),
@@ -152,12 +163,20 @@ impl Device {
 
     pub(crate) fn store(&self) -> Store {
         let running = self.running.lock().expect("no panic while held");
-        running.as_ref().expect("a device runs between restarts").store.clone()
+        running
+            .as_ref()
+            .expect("a device runs between restarts")
+            .store
+            .clone()
     }
 
     pub(crate) fn engine(&self) -> SyncEngine {
         let running = self.running.lock().expect("no panic while held");
-        running.as_ref().expect("a device runs between restarts").engine.clone()
+        running
+            .as_ref()
+            .expect("a device runs between restarts")
+            .engine
+            .clone()
     }
 
     /// Arms the kill of this process `countdown` transactions from now, before or after the commit.

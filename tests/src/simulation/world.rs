@@ -29,6 +29,8 @@ pub enum Profile {
     SlowCommits,
     /// Files are copied and go on side by side.
     Copies,
+    /// An operator's console writes, erases and deletes without knowing the protocol.
+    Consoles,
 }
 
 /// What a seed came to.
@@ -71,9 +73,11 @@ impl World {
         let number = self.device_list().len();
         let name = format!("d{number}");
         let remote = self.server.connect(Some("gm".to_owned()), &name);
-        let device =
-            Device::start(name, path, remote, self.clock.clone(), self.rng.next()).await;
-        self.devices.lock().expect("no panic while held").push(device.clone());
+        let device = Device::start(name, path, remote, self.clock.clone(), self.rng.next()).await;
+        self.devices
+            .lock()
+            .expect("no panic while held")
+            .push(device.clone());
         device
     }
 
@@ -91,7 +95,7 @@ impl World {
         }
         let chance = match self.profile {
             Profile::LostAnswers => 3,
-            Profile::Mixed | Profile::SlowCommits | Profile::Copies => 6,
+            Profile::Mixed | Profile::SlowCommits | Profile::Copies | Profile::Consoles => 6,
         };
         if !self.rng.one_in(chance) {
             return Fault::None;
@@ -122,7 +126,11 @@ impl World {
     }
 
     /// Runs a device's sync until it ends or is killed.
-    pub(crate) async fn sync(self: &Arc<Self>, device: &Arc<Device>, options: &SyncOptions) -> bool {
+    pub(crate) async fn sync(
+        self: &Arc<Self>,
+        device: &Arc<Device>,
+        options: &SyncOptions,
+    ) -> bool {
         if device.syncing.swap(true, Ordering::Relaxed) {
             return false;
         }
@@ -141,8 +149,13 @@ impl World {
             Some(Ok(report)) => {
                 self.log(format!(
                     "{} synced: pushed {} pulled {} merged {} conflicts {} parked {} {}",
-                    device.name, report.pushed, report.pulled, report.merged, report.conflicts,
-                    report.parked, report.stopped.as_deref().unwrap_or("")
+                    device.name,
+                    report.pushed,
+                    report.pulled,
+                    report.merged,
+                    report.conflicts,
+                    report.parked,
+                    report.stopped.as_deref().unwrap_or("")
                 ));
                 report.stopped.is_none()
             }
@@ -163,7 +176,11 @@ impl World {
     }
 
     pub(crate) fn log(&self, line: String) {
-        self.outcome.lock().expect("no panic while held").trace.push(line);
+        self.outcome
+            .lock()
+            .expect("no panic while held")
+            .trace
+            .push(line);
     }
 }
 
@@ -172,16 +189,26 @@ struct Interludes(std::sync::Weak<World>);
 #[async_trait]
 impl Gate for Interludes {
     async fn pass(&self, point: GatePoint) {
-        let Some(world) = self.0.upgrade() else { return };
+        let Some(world) = self.0.upgrade() else {
+            return;
+        };
         world.log(format!(
             "{} {:?} {:?} {:?} {}",
             point.call.device,
             point.call.kind,
             point.moment,
             point.call.collection,
-            point.call.docs.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+            point
+                .call
+                .docs
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(",")
         ));
-        world.clock.advance(Duration::from_millis(1 + world.rng.below(40)));
+        world
+            .clock
+            .advance(Duration::from_millis(1 + world.rng.below(40)));
         if world.calm.load(Ordering::Relaxed) {
             return;
         }
@@ -241,6 +268,7 @@ impl World {
                 device.skew(hours * self.rng.below(4_000_000_000) as i64);
             }
             18 => device.restart().await,
+            _ if self.profile == Profile::Consoles => self.console(),
             _ => {
                 if self.profile == Profile::Copies && devices.len() < 4 {
                     let path = self.folder.join(format!("copy{}.db", devices.len()));
@@ -260,7 +288,9 @@ impl World {
 /// Plays one seed. Panics with a sentence where an invariant breaks.
 pub async fn run_seed(seed: u64, profile: Profile, steps: u32) -> Outcome {
     let folder = tempfile::tempdir().expect("a scratch folder");
-    let clock = Arc::new(ManualClock::leaping(Timestamp::from_millis(1_790_000_000_000)));
+    let clock = Arc::new(ManualClock::leaping(Timestamp::from_millis(
+        1_790_000_000_000,
+    )));
     let server = SimulatedFirestore::new(clock.clone() as Arc<dyn Clock>);
     let world = Arc::new(World {
         rng: SeededRandom::new(seed),
@@ -275,13 +305,17 @@ pub async fn run_seed(seed: u64, profile: Profile, steps: u32) -> Outcome {
         depth: AtomicU32::new(0),
     });
     for n in 0..2 + world.rng.below(2) {
-        world.add_device(folder.path().join(format!("device{n}.db"))).await;
+        world
+            .add_device(folder.path().join(format!("device{n}.db")))
+            .await;
     }
     let weak = Arc::downgrade(&world);
     server.set_faults(move |call: &Call| weak.upgrade().map_or(Fault::None, |w| w.fault(call)));
     server.set_gate(Arc::new(Interludes(Arc::downgrade(&world))));
     for _ in 0..steps {
-        world.clock.advance(Duration::from_millis(world.rng.below(3000)));
+        world
+            .clock
+            .advance(Duration::from_millis(world.rng.below(3000)));
         world.step().await;
     }
     quiesce(&world).await;
@@ -306,12 +340,23 @@ async fn quiesce(world: &Arc<World>) {
     let mut last: Option<Vec<(String, Fields)>> = None;
     for round in 0..12 {
         world.pass_time(LATE * 2);
-        let options = SyncOptions { reconcile: round == 0, ..SyncOptions::default() };
+        let options = SyncOptions {
+            reconcile: round % 4 == 0,
+            ..SyncOptions::default()
+        };
         for device in world.device_list() {
-            assert!(world.sync(&device, &options).await, "{}: a calm sync finishes", device.name);
+            assert!(
+                world.sync(&device, &options).await,
+                "{}: a calm sync finishes",
+                device.name
+            );
         }
-        let now: Vec<_> =
-            world.server.documents().into_iter().map(|(d, v)| (d.to_string(), v.fields)).collect();
+        let now: Vec<_> = world
+            .server
+            .documents()
+            .into_iter()
+            .map(|(d, v)| (d.to_string(), v.fields))
+            .collect();
         if last.as_ref() == Some(&now) {
             return;
         }
