@@ -3,12 +3,15 @@
 //! Architecture invariant: nothing here does I/O, awaits, reads a clock or draws a random number. What a function decides
 //! follows from its arguments alone, so the engine's decisions can be tested and replayed.
 
+mod aggregates;
 mod builtin;
 mod cascade;
 mod conflict;
 mod describe;
+mod document;
 mod fold;
 mod id;
+mod ids;
 mod merge;
 mod merge_path;
 #[cfg(test)]
@@ -26,11 +29,21 @@ mod validate;
 mod value;
 mod version;
 
+pub use aggregates::{
+    Adventure, Campaign, Chapter, Combatant, Coords, Encounter, Entity, EntityImage, EntityKind,
+    MediaAsset, MediaRef, MediaVariant, Mention, Role, Scene, Secret, Session, Statblock,
+    Visibility,
+};
 pub use builtin::builtin;
 pub use cascade::children_of;
 pub use conflict::{Conflict, ConflictReason, LostSide};
+pub use document::{Document, DocumentError, from_fields, to_fields};
 pub use fold::{Folded, TOMBSTONE_RETENTION, fold};
 pub use id::{Collection, DocId, DocRef, InvalidName, MAX_NAME_BYTES};
+pub use ids::{
+    AdventureId, CampaignId, ChapterId, EncounterId, EntityId, MediaAssetId, SceneId, SecretId,
+    SessionId,
+};
 pub use merge::{Merged, merge, merge_onto_absence};
 pub use order::{NoRoom, OrderKey};
 pub use patch::{
