@@ -302,7 +302,7 @@ pub fn is_tagged(map: &Map<String, Value>) -> bool {
         && map.keys().next().is_some_and(|key| {
             matches!(
                 key.as_str(),
-                "$timestamp" | "$bytes" | "$geo" | "$ref" | "$double"
+                "$timestamp" | "$bytes" | "$geo" | "$ref" | "$double" | "$wire"
             )
         })
 }

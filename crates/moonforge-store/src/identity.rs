@@ -95,6 +95,7 @@ impl Store {
 impl WriteTx {
     /// Closes the current incarnation and begins another.
     pub async fn mint_incarnation(&mut self, now: Timestamp) -> Result<String, StoreError> {
+        self.incarnations = None;
         let reached: i64 = sqlx::query_scalar(
             "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outbox_ops'), 0)",
         )
@@ -121,6 +122,9 @@ impl WriteTx {
 
     /// The copies of this file.
     pub async fn incarnations(&mut self) -> Result<Incarnations, StoreError> {
+        if let Some(known) = &self.incarnations {
+            return Ok(known.clone());
+        }
         let current = get(self.conn(), "incarnation").await?;
         let current = current.ok_or_else(|| StoreError::corrupt("the file has no incarnation"))?;
         let closed: Vec<(String, i64)> = sqlx::query_as(
@@ -132,7 +136,9 @@ impl WriteTx {
             .into_iter()
             .map(|(i, n)| (i, u64::try_from(n).unwrap_or(0)))
             .collect();
-        Ok(Incarnations { current, closed })
+        let known = Incarnations { current, closed };
+        self.incarnations = Some(known.clone());
+        Ok(known)
     }
 }
 

@@ -164,12 +164,12 @@ impl WriteTx {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Lets a document out of quarantine, because a sound version of it came or it is gone.
-    pub async fn release(&mut self, doc: &DocRef) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM quarantine WHERE doc_ref = ?1")
+    /// Lets a document out of quarantine, because a sound version of it came or it is gone. Says whether it was in it.
+    pub async fn release(&mut self, doc: &DocRef) -> Result<bool, StoreError> {
+        let done = sqlx::query("DELETE FROM quarantine WHERE doc_ref = ?1")
             .bind(doc.to_string())
             .execute(self.conn())
             .await?;
-        Ok(())
+        Ok(done.rows_affected() > 0)
     }
 }

@@ -3,7 +3,7 @@
 //! `save` is the one place that writes document rows, metadata and outbox rows, so that what a person sees is always
 //! base ⊕ rows, and a document is dirty exactly while it has rows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use moonforge_model::{
     Collection, Deletion, DocId, DocRef, Envelope, Fields, Folded, ParkReason, Row, Timestamp,
@@ -138,6 +138,9 @@ fn json<T: serde::de::DeserializeOwned>(text: &str, doc: &DocRef) -> Result<T, S
 impl WriteTx {
     /// Loads one document's state; an empty one where nothing is known.
     pub async fn load(&mut self, doc: &DocRef) -> Result<DocState, StoreError> {
+        if let Some(state) = self.ahead.remove(doc) {
+            return Ok(state);
+        }
         let states = self
             .load_many(&doc.collection, std::slice::from_ref(&doc.id))
             .await?;
@@ -145,6 +148,24 @@ impl WriteTx {
             .into_iter()
             .next()
             .ok_or_else(|| StoreError::NotFound(doc.clone()))
+    }
+
+    /// Reads states ahead, so that the next `load` of each costs nothing.
+    pub async fn load_ahead<'d>(
+        &mut self,
+        docs: impl IntoIterator<Item = &'d DocRef>,
+    ) -> Result<(), StoreError> {
+        let mut ids: BTreeMap<&Collection, BTreeSet<&DocId>> = BTreeMap::new();
+        for doc in docs {
+            ids.entry(&doc.collection).or_default().insert(&doc.id);
+        }
+        for (collection, ids) in ids {
+            let ids: Vec<DocId> = ids.into_iter().cloned().collect();
+            for state in self.load_many(collection, &ids).await? {
+                self.ahead.insert(state.doc.clone(), state);
+            }
+        }
+        Ok(())
     }
 
     /// Loads the states of several documents of one collection, in the order asked.
@@ -199,6 +220,7 @@ impl WriteTx {
 
     /// Saves a state that this transaction loaded. New rows get their numbers, in order.
     pub async fn save(&mut self, state: &mut DocState) -> Result<(), StoreError> {
+        self.ahead.remove(&state.doc);
         self.save_rows(state).await?;
         let doc = state.doc.clone();
         let Some(view) = state.view() else {

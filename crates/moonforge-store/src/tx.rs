@@ -1,5 +1,6 @@
 //! The one write path: a transaction in a task of its own, acknowledged after its commit.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,7 +9,9 @@ use moonforge_model::{Collection, CollectionConfig, DocRef, Registry};
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 
 use crate::error::StoreError;
+use crate::identity::Incarnations;
 use crate::open::{IdSource, Inner, Store};
+use crate::state::DocState;
 use crate::table::{Table, Tables};
 use crate::watch::Change;
 
@@ -27,6 +30,10 @@ pub struct WriteTx {
     pub(crate) tx: Transaction<'static, Sqlite>,
     inner: Arc<Inner>,
     pub(crate) changed: Vec<DocRef>,
+    /// States that were read ahead.
+    pub(crate) ahead: HashMap<DocRef, DocState>,
+    /// The copies of this file, once asked for.
+    pub(crate) incarnations: Option<Incarnations>,
 }
 
 impl WriteTx {
@@ -81,6 +88,8 @@ impl Store {
                 tx,
                 inner: inner.clone(),
                 changed: Vec::new(),
+                ahead: HashMap::new(),
+                incarnations: None,
             };
             let value = work(&mut tx).await?;
             if let Some(probe) = &inner.probe {

@@ -3,7 +3,7 @@
 
 use moonforge_model::{
     CollectionConfig, Conflict, ConflictReason, Deletion, DocRef, Fields, Folded, LostSide,
-    PatchOp, Row, RowOp, Timestamp, Version, fold, merge, merge_onto_absence,
+    ParkReason, PatchOp, Row, RowOp, Timestamp, Version, fold, merge, merge_onto_absence,
 };
 use moonforge_store::{Base, DocState, OutboxRow, Quarantined, StoreError, WriteTx};
 
@@ -46,6 +46,8 @@ pub(crate) struct Door {
 pub(crate) struct Applied {
     /// What a person sees is different.
     pub(crate) changed: bool,
+    /// Rows of ours are in it: newly applied at the remote.
+    pub(crate) settled: bool,
     /// Rows that weren't settled met a newer base.
     pub(crate) merged: bool,
     /// Entries that went to the journal.
@@ -72,7 +74,16 @@ pub(crate) async fn apply_remote(
             if !is_newer(&state.base, version.envelope.update_time) {
                 return Ok(Applied::default());
             }
-            tx.release(&doc).await?;
+            if tx.release(&doc).await? {
+                // What was parked because nobody could read the document has a ground to stand on again.
+                for row in state
+                    .rows
+                    .iter_mut()
+                    .filter(|r| r.row.parked == Some(ParkReason::Invalid))
+                {
+                    row.row.parked = None;
+                }
+            }
             apply_version(tx, door, &mut state, version, read_time).await?
         }
         Seen::Unreadable {
@@ -182,6 +193,7 @@ async fn apply_version(
         tx.journal(&state.doc, entry, door.now).await?;
     }
     Ok(Applied {
+        settled: !covered.is_empty(),
         merged,
         conflicts: journal.len() as u64,
         ..Applied::default()

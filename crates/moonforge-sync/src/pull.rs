@@ -246,6 +246,7 @@ impl Run<'_> {
             .store
             .write(move |tx| {
                 Box::pin(async move {
+                    tx.load_ahead(looks.iter().map(|l| &l.doc)).await?;
                     let mut applied = Vec::with_capacity(looks.len());
                     for look in looks {
                         applied.push(apply_remote(tx, &door, look).await?);

@@ -175,6 +175,7 @@ impl Run<'_> {
             .store
             .write(move |tx| {
                 Box::pin(async move {
+                    tx.load_ahead(&docs).await?;
                     let (mut planned, mut rest, mut bytes) = (Vec::new(), Vec::new(), 0);
                     for doc in docs {
                         let state = tx.load(&doc).await?;

@@ -208,6 +208,7 @@ impl<'a> Run<'a> {
             .store
             .write(move |tx| {
                 Box::pin(async move {
+                    tx.load_ahead(looks.iter().map(|l| &l.doc)).await?;
                     let mut applied = Vec::with_capacity(looks.len());
                     for look in looks {
                         applied.push(apply_remote(tx, &door, look).await?);
@@ -221,6 +222,7 @@ impl<'a> Run<'a> {
     }
 
     pub(crate) fn count(&mut self, applied: &Applied) {
+        self.report.pushed += u64::from(applied.settled);
         self.report.pulled += u64::from(applied.changed);
         self.report.merged += u64::from(applied.merged);
         self.report.conflicts += applied.conflicts;
