@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use moonforge_model::{Registry, Timestamp};
@@ -73,6 +74,8 @@ pub(crate) struct Inner {
     pub(crate) changes: broadcast::Sender<crate::watch::Change>,
     pub(crate) probe: Option<Arc<dyn TransactionProbe>>,
     pub(crate) path: Option<PathBuf>,
+    /// SQLite's `data_version` on the writing connection, as last seen: moves with commits of others only.
+    pub(crate) data_version: AtomicI64,
 }
 
 /// The local store: one SQLite file.
@@ -173,11 +176,13 @@ impl Store {
             changes,
             probe: options.probe,
             path,
+            data_version: AtomicI64::new(0),
         };
         let store = Self {
             inner: Arc::new(inner),
         };
         store.know_this_copy(options.now).await?;
+        store.poll_other_processes().await?;
         Ok(store)
     }
 
@@ -260,7 +265,8 @@ async fn migrate(writer: &SqlitePool) -> Result<(), StoreError> {
     if user_version > USER_VERSION {
         return Err(StoreError::NewerVersion);
     }
-    if !fresh && !v1 && !(tracked && application_id == APPLICATION_ID) {
+    let ours = tracked && application_id == APPLICATION_ID;
+    if !(fresh || v1 || ours) {
         return Err(StoreError::NotADatabase(
             "it holds another application's tables".into(),
         ));

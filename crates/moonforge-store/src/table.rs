@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use moonforge_model::{Collection, Registry};
+use moonforge_model::{Collection, CollectionConfig, Registry};
 
 /// The statements of one collection.
 #[derive(Debug)]
@@ -14,6 +14,12 @@ pub(crate) struct Table {
     pub(crate) name: &'static str,
     /// `TRUE`, or `collection = '…'` in the table that all collections of apps share.
     pub(crate) only: String,
+    /// The same over a row called `d`.
+    pub(crate) only_d: String,
+    /// Whether something above the row `d` is a tombstone.
+    pub(crate) hidden: String,
+    /// What [`crate::StoredDoc`] is read from: the columns of `d` and of its metadata `m`, up to WHERE's place.
+    pub(crate) stored: String,
     /// Inserts or replaces: id, body, rev, updated_at, deleted_at, delete_id.
     pub(crate) upsert: String,
     /// Deletes by id.
@@ -41,9 +47,81 @@ fn own_table(collection: &str) -> Option<&'static str> {
     })
 }
 
+/// The generated column that holds a field at the top of a document.
+pub(crate) fn column(table: &str, field: &str) -> Option<&'static str> {
+    Some(match (table, field) {
+        ("campaigns", "campaignId") => return None,
+        (_, "campaignId") => "campaign_id",
+        ("chapters", "adventureId") => "adventure_id",
+        ("scenes", "chapterId") => "chapter_id",
+        ("campaigns" | "adventures" | "chapters" | "entities" | "encounters", "name") => "name",
+        ("scenes" | "sessions", "title") => "title",
+        ("adventures" | "chapters" | "scenes", "order") => "sort_order",
+        ("entities", "kind") => "kind",
+        ("media_assets", "filename") => "filename",
+        ("secrets", "target") => "target",
+        _ => return None,
+    })
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+fn table_of(collection: &str) -> &'static str {
+    own_table(collection).unwrap_or("documents")
+}
+
+/// `TRUE`, or the condition that a row called `row` belongs to the collection.
+fn only_of(collection: &str, row: &str) -> String {
+    match own_table(collection) {
+        Some(_) => "TRUE".to_owned(),
+        None => format!("{row}.collection = {}", quoted(collection)),
+    }
+}
+
+/// Whether a document above `row` is a tombstone: its campaign's, its parent's, or the parent's above.
+fn hidden(registry: &Registry, config: &CollectionConfig, row: &str, depth: usize) -> String {
+    let campaign = (depth == 0 && config.in_campaign).then_some(("campaigns", "campaignId"));
+    let parent = config.parent.as_ref();
+    let parent = parent.map(|p| (p.collection.as_str(), p.field.as_str()));
+    let conditions: Vec<String> = campaign
+        .into_iter()
+        .chain(parent)
+        .filter_map(|(collection, field)| {
+            let above = registry.get(collection)?;
+            let alias = format!("p{depth}");
+            // Nothing stops an app from registering parents in a ring.
+            let further = match depth {
+                8.. => "FALSE".to_owned(),
+                _ => hidden(registry, above, &alias, depth + 1),
+            };
+            let key = match column(table_of(config.name.as_str()), field) {
+                Some(column) => format!("{row}.{column}"),
+                None => {
+                    let path = format!("$.{}", serde_json::Value::from(field));
+                    format!("json_extract({row}.body, {})", quoted(&path))
+                }
+            };
+            Some(format!(
+                "EXISTS (SELECT 1 FROM {} {alias} WHERE {} AND {alias}.id = {key} \
+                 AND ({alias}.deleted_at IS NOT NULL OR {further}))",
+                table_of(collection),
+                only_of(collection, &alias),
+            ))
+        })
+        .collect();
+    if conditions.is_empty() {
+        "FALSE".to_owned()
+    } else {
+        format!("({})", conditions.join(" OR "))
+    }
+}
+
 impl Table {
-    fn new(collection: &Collection) -> Self {
-        let quoted = format!("'{}'", collection.as_str().replace('\'', "''"));
+    fn new(registry: &Registry, config: &CollectionConfig) -> Self {
+        let collection = &config.name;
+        let quoted = quoted(collection.as_str());
         let own = own_table(collection.as_str());
         let name = own.unwrap_or("documents");
         let (only, column, value, key) = match own {
@@ -60,8 +138,16 @@ impl Table {
         } else {
             format!("AND d.collection = {quoted}")
         };
+        let hidden = hidden(registry, config, "d", 0);
         Self {
             name,
+            only_d: only_of(collection.as_str(), "d"),
+            stored: format!(
+                "d.id, d.body, d.rev, d.updated_at, d.deleted_at, d.delete_id, coalesce(m.dirty, 0) AS dirty, \
+                 d.deleted_at IS NULL AND {hidden} AS hidden \
+                 FROM {name} d LEFT JOIN local_metas m ON m.doc_ref = {quoted} || '/' || d.id"
+            ),
+            hidden,
             upsert: format!(
                 "INSERT INTO {name} ({column}id, body, rev, updated_at, deleted_at, delete_id)
                  VALUES ({value}?1, ?2, ?3, ?4, ?5, ?6)
@@ -87,7 +173,7 @@ impl Tables {
         Self(
             registry
                 .iter()
-                .map(|c| (c.name.clone(), Table::new(&c.name)))
+                .map(|c| (c.name.clone(), Table::new(registry, c)))
                 .collect(),
         )
     }
