@@ -164,18 +164,17 @@ impl Store {
 
     /// Makes edits of a campaign that were denied pending again.
     pub async fn retry_denied(&self, campaign: &str) -> Result<u64, StoreError> {
-        let docs: Vec<_> = self
-            .outbox()
-            .await?
-            .into_iter()
-            .filter(|e| e.row.row.parked.is_some())
-            .collect();
+        let parked: Vec<(String, String, i64)> = sqlx::query_as(
+            "SELECT collection, doc_id, min(n) FROM outbox_ops
+             WHERE state = 'parked' AND reason = 'denied' GROUP BY collection, doc_id",
+        )
+        .fetch_all(&self.inner.readers)
+        .await?;
         let mut retried = 0;
-        for entry in docs {
-            let own =
-                entry.doc.collection.as_str() == "campaigns" && entry.doc.id.as_str() == campaign;
-            if own || self.campaign_of(&entry.doc).await?.as_deref() == Some(campaign) {
-                retried += self.retry(Some(entry.row.row.n)).await?;
+        for (collection, id, n) in parked {
+            let doc = DocRef::parse(&collection, &id)?;
+            if self.campaign_of(&doc).await?.as_deref() == Some(campaign) {
+                retried += self.retry(Some(n.unsigned_abs())).await?;
             }
         }
         Ok(retried)

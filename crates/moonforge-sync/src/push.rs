@@ -177,6 +177,7 @@ impl Run<'_> {
                 Box::pin(async move {
                     tx.load_ahead(&docs).await?;
                     let (mut planned, mut rest, mut bytes) = (Vec::new(), Vec::new(), 0);
+                    let mut rows = Vec::new();
                     for doc in docs {
                         let state = tx.load(&doc).await?;
                         let sends = !state.rows.is_empty()
@@ -193,9 +194,10 @@ impl Run<'_> {
                             continue;
                         }
                         bytes += write.bytes;
-                        tx.mark_sent(&write.rows, true).await?;
+                        rows.extend_from_slice(&write.rows);
                         planned.push(write);
                     }
+                    tx.mark_sent(&rows, true).await?;
                     Ok((planned, rest))
                 })
             })
