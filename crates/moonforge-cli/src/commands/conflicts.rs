@@ -1,0 +1,76 @@
+//! `conflicts`.
+
+use moonforge::{JournalEntry, Moonforge, Resolution};
+use serde_json::{Value, json};
+
+use crate::args::Choice;
+use crate::failure::Failure;
+use crate::output::{Outcome, Table, Text, short};
+
+pub(super) async fn ls(forge: &Moonforge, all: bool) -> Result<Outcome, Failure> {
+    let conflicts = forge.conflicts();
+    let entries = if all {
+        conflicts.list_all().await?
+    } else {
+        conflicts.list().await?
+    };
+    let items: Vec<Value> = entries.iter().map(item).collect();
+    Ok(Outcome::new(json!({ "items": items }), table(&entries)))
+}
+
+/// Entries of the journal for people.
+pub(crate) fn table(entries: &[JournalEntry]) -> Table {
+    let row = |entry: &JournalEntry| {
+        vec![
+            entry.conflict_id.to_string(),
+            entry.doc.to_string(),
+            entry.conflict.field.clone(),
+            short(&entry.conflict.kept),
+            short(&entry.conflict.lost),
+            entry.at.to_string(),
+        ]
+    };
+    Table {
+        header: vec!["conflict", "document", "field", "kept", "lost", "when"],
+        rows: entries.iter().map(row).collect(),
+        empty: "no conflicts",
+    }
+}
+
+pub(crate) fn item(entry: &JournalEntry) -> Value {
+    let conflict = &entry.conflict;
+    json!({
+        "conflict_id": entry.conflict_id,
+        "collection": entry.doc.collection,
+        "id": entry.doc.id,
+        "field": conflict.field,
+        "kept": conflict.kept,
+        "lost": conflict.lost,
+        "lost_side": conflict.lost_side,
+        "reason": conflict.reason,
+        "can_take": !conflict.bring_back.is_empty(),
+        "at": entry.at,
+        "resolved_at": entry.resolved_at,
+    })
+}
+
+pub(super) async fn show(forge: &Moonforge, id: u64) -> Result<Outcome, Failure> {
+    let json = item(&forge.conflicts().get(id).await?);
+    Ok(Outcome::new(json.clone(), Text::Json(json)))
+}
+
+pub(super) async fn resolve(
+    forge: &Moonforge,
+    id: u64,
+    choice: Choice,
+) -> Result<Outcome, Failure> {
+    let (resolution, word, text) = match choice {
+        Choice::Keep => (Resolution::Keep, "keep", "stays as it is"),
+        Choice::Take => (Resolution::Take, "take", "what was lost is written again"),
+    };
+    forge.conflicts().resolve(id, resolution).await?;
+    Ok(Outcome::new(
+        json!({"conflict_id": id, "resolution": word}),
+        format!("conflict {id} is settled: {text}"),
+    ))
+}

@@ -1,0 +1,87 @@
+//! One family of commands a file.
+
+mod conflicts;
+mod documents;
+mod list;
+mod outbox;
+mod status;
+mod sync;
+mod transfer;
+mod tree;
+
+use std::path::Path;
+
+use moonforge::{Moonforge, SecretString};
+
+use crate::args::{Cli, Command, ConflictsCommand, OutboxCommand};
+use crate::cloud::cloud;
+use crate::failure::Failure;
+use crate::output::Outcome;
+
+/// Runs what was typed.
+pub(crate) async fn run(cli: Cli) -> Result<Outcome, Failure> {
+    if let Command::Sync { scope: Some(_) } = &cli.command {
+        return Err(Failure::usage(
+            "this version syncs the whole database; it offers no --scope",
+        ));
+    }
+    let forge = open(&cli).await?;
+    let result = Box::pin(dispatch(&forge, cli.command)).await;
+    forge.close().await;
+    result
+}
+
+async fn open(cli: &Cli) -> Result<Moonforge, Failure> {
+    let token = std::env::var("MOONFORGE_TOKEN").ok();
+    let token = token.filter(|t| !t.is_empty()).map(SecretString::from);
+    let beside = cli.db.parent().unwrap_or(Path::new(""));
+    let cloud = cloud(cli.cloud.as_deref(), beside.join("moonforge-cloud"), token)?;
+    Ok(Moonforge::builder(&cli.db).cloud(cloud).open().await?)
+}
+
+async fn dispatch(forge: &Moonforge, command: Command) -> Result<Outcome, Failure> {
+    match command {
+        Command::Put {
+            collection,
+            document,
+            id,
+        } => documents::put(forge, &collection, &document, id).await,
+        Command::Patch {
+            collection,
+            id,
+            edits,
+        } => documents::patch(forge, &collection, &id, edits).await,
+        Command::Get { collection, id } => documents::get(forge, &collection, &id).await,
+        Command::Rm { collection, id } => documents::rm(forge, &collection, &id).await,
+        Command::Restore { collection, id } => documents::restore(forge, &collection, &id).await,
+        Command::Ls {
+            collection,
+            filters,
+            order,
+            limit,
+            after,
+            deleted,
+        } => {
+            let mut query = forge.documents(&collection)?.query();
+            query.filters = list::filters(&filters)?;
+            query.order = list::order(&order)?;
+            (query.limit, query.after, query.deleted) = (limit, after, deleted);
+            list::ls(forge, &query).await
+        }
+        Command::Tree { campaign } => tree::tree(forge, campaign.as_deref()).await,
+        Command::Import { file, collection } => {
+            transfer::import(forge, &file, collection.as_deref()).await
+        }
+        Command::Export { collection } => transfer::export(forge, collection.as_deref()).await,
+        Command::Sync { .. } => sync::sync(forge).await,
+        Command::Status => status::status(forge).await,
+        Command::Outbox(OutboxCommand::Ls) => outbox::ls(forge).await,
+        Command::Outbox(OutboxCommand::Retry { seq }) => outbox::retry(forge, seq).await,
+        Command::Outbox(OutboxCommand::Discard { seq }) => outbox::discard(forge, seq).await,
+        Command::Conflicts(ConflictsCommand::Ls { all }) => conflicts::ls(forge, all).await,
+        Command::Conflicts(ConflictsCommand::Show { id }) => conflicts::show(forge, id).await,
+        Command::Conflicts(ConflictsCommand::Resolve { id, choice }) => {
+            conflicts::resolve(forge, id, choice).await
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! `outbox`.
+
+use moonforge::{Moonforge, OutboxEntry};
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::output::{Outcome, Table};
+
+pub(super) async fn ls(forge: &Moonforge) -> Result<Outcome, Failure> {
+    let entries = forge.outbox().list().await?;
+    let items: Vec<Value> = entries.iter().map(item).collect();
+    let table = Table {
+        header: vec!["seq", "document", "operation", "state", "attempts", "why"],
+        rows: entries.iter().map(row).collect(),
+        empty: "everything is in the cloud",
+    };
+    Ok(Outcome::new(json!({ "items": items }), table))
+}
+
+fn state(entry: &OutboxEntry) -> &'static str {
+    match (entry.row.row.parked, entry.row.row.sent) {
+        (Some(_), _) => "parked",
+        (None, true) => "sent",
+        (None, false) => "pending",
+    }
+}
+
+fn item(entry: &OutboxEntry) -> Value {
+    let row = &entry.row.row;
+    json!({
+        "seq": row.n,
+        "collection": entry.doc.collection,
+        "id": entry.doc.id,
+        "operation": row.op.name(),
+        "state": state(entry),
+        "attempts": entry.row.attempts,
+        "error": row.parked.map(|reason| reason.code()),
+        "message": row.parked.and(entry.row.error.as_deref()),
+        "edited_at": row.edited_at,
+    })
+}
+
+fn row(entry: &OutboxEntry) -> Vec<String> {
+    let why = entry.row.row.parked.map(|reason| {
+        let said = entry.row.error.as_deref().unwrap_or_default();
+        format!("{}: {said}", reason.code())
+    });
+    vec![
+        entry.row.row.n.to_string(),
+        entry.doc.to_string(),
+        entry.row.row.op.name().to_owned(),
+        state(entry).to_owned(),
+        entry.row.attempts.to_string(),
+        why.unwrap_or_default(),
+    ]
+}
+
+pub(super) async fn retry(forge: &Moonforge, seq: Option<u64>) -> Result<Outcome, Failure> {
+    let retried = forge.outbox().retry(seq).await?;
+    let text = format!("{retried} parked edits go out with the next sync");
+    Ok(Outcome::new(json!({ "retried": retried }), text))
+}
+
+pub(super) async fn discard(forge: &Moonforge, seq: u64) -> Result<Outcome, Failure> {
+    forge.outbox().discard(seq).await?;
+    let text = format!("edit {seq} is given up; the conflict journal has it");
+    Ok(Outcome::new(json!({"discarded": 1, "seq": seq}), text))
+}

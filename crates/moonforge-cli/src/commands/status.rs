@@ -1,0 +1,68 @@
+//! `status`.
+
+use moonforge::{Health, Moonforge};
+use serde_json::{Map, Value, json};
+
+use crate::failure::Failure;
+use crate::output::{Outcome, Paint, Table, Text};
+
+pub(super) async fn status(forge: &Moonforge) -> Result<Outcome, Failure> {
+    let status = forge.status().await?;
+    let collections: Map<String, Value> = status
+        .collections
+        .iter()
+        .map(|(name, c)| {
+            let figures = json!({
+                "documents": c.documents,
+                "dirty": c.dirty,
+                "last_synced_at": c.last_synced_at,
+            });
+            (name.to_string(), figures)
+        })
+        .collect();
+    let json = json!({
+        "health": status.health,
+        "pending": status.pending,
+        "parked": status.parked,
+        "quarantined": status.quarantined,
+        "oldest_pending_age_s": status.oldest_pending_age_s,
+        "last_synced_at": status.last_synced_at,
+        "collections": collections,
+        // Nothing puts media on the way yet.
+        "media": {"queued": 0, "failed": 0, "cached_bytes": 0},
+    });
+    let health = match status.health {
+        Health::Ok => Paint::Good.on("ok"),
+        Health::Degraded => Paint::Warn.on("needs a look"),
+    };
+    let synced = match status.last_synced_at {
+        Some(at) => format!("last synced {at}"),
+        None => "never synced".to_owned(),
+    };
+    let line = format!(
+        "{health} · {} pending · {} parked · {} unreadable · {synced}",
+        status.pending, status.parked, status.quarantined
+    );
+    let rows = status
+        .collections
+        .iter()
+        .filter(|(_, c)| c.documents + c.dirty > 0)
+        .map(|(name, c)| {
+            let synced = c.last_synced_at.map(|at| at.to_string());
+            vec![
+                name.to_string(),
+                c.documents.to_string(),
+                c.dirty.to_string(),
+                synced.unwrap_or_default(),
+            ]
+        })
+        .collect();
+    let table = Table {
+        header: vec!["collection", "documents", "not sent", "last synced"],
+        rows,
+        empty: "no documents yet",
+    };
+    let mut outcome = Outcome::new(json, line);
+    outcome.text.push(Text::Table(table));
+    Ok(outcome)
+}

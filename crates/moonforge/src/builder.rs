@@ -1,0 +1,121 @@
+//! Opening a database and wiring it to its cloud: the composition root.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use moonforge_model::{CollectionConfig, Registry};
+use moonforge_ports::{Clock, Random, RandomExt};
+use moonforge_store::{Durability, Store, StoreOptions};
+use tracing::Instrument;
+
+use crate::cloud::{Cloud, Embedded};
+use crate::error::Error;
+use crate::forge::Moonforge;
+use crate::system::{OsRandom, SystemClock};
+
+/// The folder of the embedded cloud, beside the database, where no cloud is named.
+const DEFAULT_CLOUD: &str = "moonforge-cloud";
+
+/// How a database is opened. Made by [`Moonforge::builder`].
+#[derive(Clone)]
+#[must_use = "nothing happens before `open`"]
+pub struct Builder {
+    /// `None`: in memory.
+    path: Option<PathBuf>,
+    cloud: Option<Cloud>,
+    collections: Vec<CollectionConfig>,
+    durability: Durability,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("path", &self.path)
+            .field("cloud", &self.cloud)
+            .field("durability", &self.durability)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    pub(crate) fn new(path: Option<PathBuf>) -> Self {
+        Self {
+            path,
+            cloud: None,
+            collections: Vec::new(),
+            durability: Durability::Full,
+            clock: Arc::new(SystemClock::new()),
+            random: Arc::new(OsRandom),
+        }
+    }
+
+    /// Which cloud to keep in step with. Without this call: an embedded one in the folder `moonforge-cloud` beside the
+    /// database.
+    pub fn cloud(mut self, cloud: impl Into<Cloud>) -> Self {
+        self.cloud = Some(cloud.into());
+        self
+    }
+
+    /// Adds a collection of the app's own to the built-in ones, which are registered by the same call.
+    pub fn register(mut self, collection: CollectionConfig) -> Self {
+        self.collections.push(collection);
+        self
+    }
+
+    /// When a write counts as done; [`Durability::Full`] unless said otherwise.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// Another clock than the device's, for tests.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Another source of chance than the operating system's, for tests.
+    pub fn random(mut self, random: Arc<dyn Random>) -> Self {
+        self.random = random;
+        self
+    }
+
+    /// Opens the database, which is made where there is none, and brings it to the newest format. The cloud isn't touched
+    /// before the first sync.
+    ///
+    /// # Errors
+    /// `cannot_open`, `not_a_database`, `newer_version`, `busy`, `disk_full`, `corrupt`; `invalid_collection` for a
+    /// registration that doesn't fit the others.
+    pub async fn open(self) -> Result<Moonforge, Error> {
+        let span = tracing::info_span!("moonforge.open");
+        Box::pin(self.open_inner()).instrument(span).await
+    }
+
+    async fn open_inner(self) -> Result<Moonforge, Error> {
+        let mut registry = Registry::empty();
+        for config in moonforge_model::builtin()
+            .into_iter()
+            .chain(self.collections)
+        {
+            registry.register(config)?;
+        }
+        let ids = self.random.clone();
+        let options = StoreOptions {
+            registry: Arc::new(registry),
+            durability: self.durability,
+            ..StoreOptions::new(Arc::new(move || ids.hex128()), self.clock.now())
+        };
+        let (store, beside) = match &self.path {
+            Some(path) => {
+                let dir = path.parent().unwrap_or(Path::new(""));
+                let beside = Embedded::dir(dir.join(DEFAULT_CLOUD));
+                (Store::open(path, options).await?, beside)
+            }
+            None => (Store::in_memory(options).await?, Embedded::in_memory()),
+        };
+        let cloud = self.cloud.unwrap_or_else(|| beside.into());
+        Ok(Moonforge::new(store, cloud, self.clock, self.random))
+    }
+}

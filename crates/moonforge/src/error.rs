@@ -1,0 +1,181 @@
+//! The one error type.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use moonforge_embedded::OpenError;
+use moonforge_model::{InvalidName, InvalidPath, PatchError, RegistryError};
+use moonforge_ports::RemoteError;
+use moonforge_store::StoreError;
+use moonforge_sync::SyncError;
+
+/// Why a call failed. Whatever it was to change is as it was before.
+///
+/// It prints as a sentence that can be shown to a person; [`Error::code`] is stable, for programs; `source()` leads to the
+/// cause.
+pub struct Error(Box<Kind>);
+
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// The local store.
+    Store(StoreError),
+    /// A path to a field.
+    Path(InvalidPath),
+    /// The collections that were registered.
+    Registry(RegistryError),
+    /// The embedded cloud's directory.
+    Embedded(OpenError),
+    /// The cloud refused a request as such, or can't be set up.
+    Remote(RemoteError),
+    /// A value is no JSON object.
+    NotADocument,
+    /// The entry was settled before.
+    AlreadySettled(u64),
+    /// The entry has nothing that could be written again.
+    NothingToBringBack(u64),
+}
+
+impl Error {
+    /// A stable code, such as `not_found`, `deleted`, `unknown_collection`, `wrong_type`.
+    pub fn code(&self) -> &'static str {
+        match &*self.0 {
+            Kind::Store(e) => e.code(),
+            Kind::Path(_) => "invalid_path",
+            Kind::Registry(_) => "invalid_collection",
+            Kind::Embedded(OpenError::NotACloud { .. }) => "not_a_cloud",
+            Kind::Embedded(OpenError::Newer { .. }) => "newer_version",
+            Kind::Embedded(_) => "cloud_unusable",
+            Kind::Remote(_) => "cloud_refused",
+            Kind::NotADocument => "not_a_document",
+            Kind::AlreadySettled(_) => "already_settled",
+            Kind::NothingToBringBack(_) => "nothing_to_bring_back",
+        }
+    }
+
+    /// Whether the document, row or entry isn't there.
+    pub fn is_not_found(&self) -> bool {
+        self.code() == "not_found"
+    }
+
+    /// Whether the document is a tombstone.
+    pub fn is_deleted(&self) -> bool {
+        self.code() == "deleted"
+    }
+
+    /// Whether what was given can't be stored as it is; another value could.
+    pub fn is_invalid(&self) -> bool {
+        matches!(
+            &*self.0,
+            Kind::Store(StoreError::Invalid(_) | StoreError::Patch(_) | StoreError::Name(_))
+                | Kind::Path(_)
+                | Kind::NotADocument
+        )
+    }
+
+    /// Whether the database belongs to another account or cloud.
+    pub fn is_account_mismatch(&self) -> bool {
+        self.code() == "account_mismatch"
+    }
+
+    /// Whether trying again a little later may help: another process was in the way.
+    pub fn is_busy(&self) -> bool {
+        matches!(self.code(), "busy" | "sync_busy")
+    }
+
+    /// Whether no space is left on the disk.
+    pub fn is_disk_full(&self) -> bool {
+        self.code() == "disk_full"
+    }
+
+    /// Whether the file can't be used: damaged, of a newer version, or something else.
+    pub fn is_unusable_file(&self) -> bool {
+        matches!(
+            self.code(),
+            "newer_version" | "not_a_database" | "not_a_cloud" | "cannot_open" | "corrupt"
+        )
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.0 {
+            Kind::Store(e) => e.fmt(f),
+            Kind::Path(e) => e.fmt(f),
+            Kind::Registry(e) => e.fmt(f),
+            Kind::Embedded(e) => e.fmt(f),
+            Kind::Remote(e) => write!(f, "the cloud refused: {}", e.message),
+            Kind::NotADocument => f.write_str("a document is a JSON object"),
+            Kind::AlreadySettled(id) => write!(f, "conflict {id} is settled already"),
+            Kind::NothingToBringBack(id) => {
+                write!(
+                    f,
+                    "conflict {id} holds no edit that could be written again; keep it as it is"
+                )
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Error").field(&self.0).finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &*self.0 {
+            Kind::Store(e) => Some(e),
+            Kind::Path(e) => Some(e),
+            Kind::Registry(e) => Some(e),
+            Kind::Embedded(e) => Some(e),
+            Kind::Remote(e) => Some(e),
+            Kind::NotADocument | Kind::AlreadySettled(_) | Kind::NothingToBringBack(_) => None,
+        }
+    }
+}
+
+impl From<Kind> for Error {
+    fn from(kind: Kind) -> Self {
+        Self(Box::new(kind))
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Kind::Store(error).into()
+    }
+}
+
+impl From<PatchError> for Error {
+    fn from(error: PatchError) -> Self {
+        Kind::Store(error.into()).into()
+    }
+}
+
+impl From<InvalidName> for Error {
+    fn from(error: InvalidName) -> Self {
+        Kind::Store(error.into()).into()
+    }
+}
+
+impl From<InvalidPath> for Error {
+    fn from(error: InvalidPath) -> Self {
+        Kind::Path(error).into()
+    }
+}
+
+impl From<RegistryError> for Error {
+    fn from(error: RegistryError) -> Self {
+        Kind::Registry(error).into()
+    }
+}
+
+impl From<SyncError> for Error {
+    fn from(error: SyncError) -> Self {
+        match error {
+            SyncError::Store(e) => Kind::Store(e).into(),
+            SyncError::Remote(e) => Kind::Remote(e).into(),
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! An open database.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use moonforge_model::{Collection, DocId, Registry};
+use moonforge_ports::{Clock, Random, RemoteError};
+use moonforge_store::{EditTime, Store};
+use moonforge_sync::{SyncEngine, SyncOptions, SyncReport};
+use tokio::sync::OnceCell;
+use tracing::Instrument;
+
+use crate::builder::Builder;
+use crate::cloud::Cloud;
+use crate::conflicts::Conflicts;
+use crate::documents::Documents;
+use crate::error::Error;
+use crate::outbox::Outbox;
+
+/// An open database and the cloud that it is kept in step with.
+///
+/// Every write is on the disk when its call returns, with or without a network; [`Moonforge::sync_now`] exchanges what
+/// changed. Cheap to clone; clones are the same database.
+#[derive(Clone)]
+pub struct Moonforge {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    cloud: Cloud,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    engine: OnceCell<SyncEngine>,
+}
+
+impl std::fmt::Debug for Moonforge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Moonforge")
+            .field("store", &self.inner.store)
+            .field("cloud", &self.inner.cloud)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Moonforge {
+    /// Begins to open the database at `path`.
+    pub fn builder(path: impl Into<PathBuf>) -> Builder {
+        Builder::new(Some(path.into()))
+    }
+
+    /// Begins to open a database in memory, for tests. Its cloud is in memory too, unless another is named.
+    pub fn memory_builder() -> Builder {
+        Builder::new(None)
+    }
+
+    /// Opens a database in memory with a cloud in memory, for tests of an app.
+    ///
+    /// # Errors
+    /// None is to be expected.
+    pub async fn in_memory() -> Result<Self, Error> {
+        Self::memory_builder().open().await
+    }
+
+    pub(crate) fn new(
+        store: Store,
+        cloud: Cloud,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                store,
+                cloud,
+                clock,
+                random,
+                engine: OnceCell::new(),
+            }),
+        }
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.inner.clock
+    }
+
+    /// The present moment for an edit: by this device's clock, and by the cloud's as far as known.
+    pub(crate) async fn edit_time(&self) -> Result<EditTime, Error> {
+        let local = self.clock().now();
+        let server = local.offset_micros(self.store().clock_offset().await?);
+        Ok(EditTime { local, server })
+    }
+
+    /// A new document's id: a UUIDv7, so that ids made later sort later.
+    pub fn new_id(&self) -> DocId {
+        let millis = self.clock().now().as_micros().div_euclid(1000);
+        let mut random = [0; 10];
+        self.inner.random.fill(&mut random);
+        let id =
+            uuid::Builder::from_unix_timestamp_millis(u64::try_from(millis).unwrap_or(0), &random);
+        DocId::new(id.into_uuid().to_string()).expect("a UUID is a valid id")
+    }
+
+    /// Whom requests to the cloud are made for, as far as this side can tell.
+    pub fn uid(&self) -> Option<String> {
+        self.inner.cloud.uid()
+    }
+
+    /// The file, unless the database is in memory.
+    pub fn path(&self) -> Option<&Path> {
+        self.store().path()
+    }
+
+    /// The registered collections.
+    pub fn registry(&self) -> &Registry {
+        self.store().registry()
+    }
+
+    /// The name of a registered collection.
+    ///
+    /// # Errors
+    /// `unknown_collection`.
+    pub fn collection(&self, name: &str) -> Result<Collection, Error> {
+        let found = self.registry().get(name).map(|config| config.name.clone());
+        found.ok_or_else(|| moonforge_store::StoreError::UnknownCollection(name.to_owned()).into())
+    }
+
+    /// The documents of a collection, as JSON.
+    ///
+    /// # Errors
+    /// `unknown_collection`.
+    pub fn documents(&self, collection: &str) -> Result<Documents, Error> {
+        Ok(Documents::new(self.clone(), self.collection(collection)?))
+    }
+
+    /// What waits to be sent.
+    pub fn outbox(&self) -> Outbox {
+        Outbox::new(self.clone())
+    }
+
+    /// The journal of what a merge could not keep.
+    pub fn conflicts(&self) -> Conflicts {
+        Conflicts::new(self.clone())
+    }
+
+    /// Sends what was written here, fetches what was written elsewhere, and sends what merging the two left.
+    ///
+    /// A cloud that can't be reached, or that wants a sign-in, is no error: the report says so, and everything that was
+    /// written stays queued.
+    ///
+    /// # Errors
+    /// `account_mismatch` where the database belongs to another account or cloud, `sync_busy` where another process syncs
+    /// it, `cloud_refused`, `not_a_cloud`, `newer_version`, and those of the local store.
+    pub async fn sync_now(&self) -> Result<SyncReport, Error> {
+        self.sync_with(&SyncOptions::default()).await
+    }
+
+    /// [`Moonforge::sync_now`] with other bounds.
+    ///
+    /// # Errors
+    /// As `sync_now`.
+    pub async fn sync_with(&self, options: &SyncOptions) -> Result<SyncReport, Error> {
+        let span = tracing::info_span!("moonforge.sync");
+        let run = async {
+            match self.engine().await? {
+                Ok(engine) => Ok(engine.sync_now(options).await?),
+                Err(unreachable) => self.offline(unreachable).await,
+            }
+        };
+        Box::pin(run).instrument(span).await
+    }
+
+    async fn engine(&self) -> Result<Result<&SyncEngine, RemoteError>, Error> {
+        let inner = &*self.inner;
+        if let Some(engine) = inner.engine.get() {
+            return Ok(Ok(engine));
+        }
+        let remote = match inner
+            .cloud
+            .connect(inner.clock.clone(), &*inner.random)
+            .await?
+        {
+            Ok(remote) => remote,
+            Err(unreachable) => return Ok(Err(unreachable)),
+        };
+        let make = || async {
+            SyncEngine::new(
+                inner.store.clone(),
+                remote,
+                inner.clock.clone(),
+                inner.random.clone(),
+            )
+        };
+        Ok(Ok(inner.engine.get_or_init(make).await))
+    }
+
+    /// The report of a run that didn't come as far as a request.
+    async fn offline(&self, why: RemoteError) -> Result<SyncReport, Error> {
+        let counts = self.store().parked_and_waiting().await?;
+        tracing::info!(error = %why, "the cloud can't be reached");
+        Ok(SyncReport {
+            offline: true,
+            parked: counts.parked,
+            waiting: counts.waiting,
+            stopped: Some(format!(
+                "the cloud can't be reached ({}); everything written here is kept and goes out next time",
+                why.message
+            )),
+            ..SyncReport::default()
+        })
+    }
+
+    /// Ends all connections to the database; waits for writes under way. Calls after this fail.
+    pub async fn close(&self) {
+        self.store().close().await;
+    }
+}

@@ -1,0 +1,51 @@
+//! What waits to be sent.
+
+use moonforge_store::{OutboxCounts, OutboxEntry};
+
+use crate::error::Error;
+use crate::forge::Moonforge;
+
+/// The edits that aren't in the cloud yet.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    forge: Moonforge,
+}
+
+impl Outbox {
+    pub(crate) fn new(forge: Moonforge) -> Self {
+        Self { forge }
+    }
+
+    /// All of them, oldest first.
+    ///
+    /// # Errors
+    /// Those of the local store.
+    pub async fn list(&self) -> Result<Vec<OutboxEntry>, Error> {
+        Ok(self.forge.store().outbox().await?)
+    }
+
+    /// How many wait, and how many are parked.
+    ///
+    /// # Errors
+    /// Those of the local store.
+    pub async fn counts(&self) -> Result<OutboxCounts, Error> {
+        Ok(self.forge.store().outbox_counts().await?)
+    }
+
+    /// Lets parked edits go out again: those of the document that edit `seq` belongs to, or all. Says how many.
+    ///
+    /// # Errors
+    /// `not_found`, and those of the local store.
+    pub async fn retry(&self, seq: Option<u64>) -> Result<u64, Error> {
+        Ok(self.forge.store().retry(seq).await?)
+    }
+
+    /// Gives up edit `seq`, which goes to the conflict journal.
+    ///
+    /// # Errors
+    /// `not_found`, and those of the local store.
+    pub async fn discard(&self, seq: u64) -> Result<(), Error> {
+        let now = self.forge.clock().now();
+        Ok(self.forge.store().discard(seq, now).await?)
+    }
+}
