@@ -29,6 +29,9 @@ impl Timestamp {
     /// 1970-01-01T00:00:00Z.
     pub const EPOCH: Timestamp = Timestamp(0);
 
+    /// The earliest time that has a text form: the beginning of the year 1.
+    pub const MIN: Timestamp = Timestamp(-62_135_596_800_000_000);
+
     /// From microseconds since the Unix epoch.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
@@ -96,7 +99,7 @@ impl std::str::FromStr for Timestamp {
         let parsed = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| invalid())?;
         let micros = parsed.unix_timestamp_nanos().div_euclid(1000);
         let at = Self(i64::try_from(micros).map_err(|_| invalid())?);
-        if (-62_135_596_800_000_000..=253_402_300_799_999_999).contains(&at.0) {
+        if (Self::MIN.0..=253_402_300_799_999_999).contains(&at.0) {
             Ok(at)
         } else {
             Err(invalid())

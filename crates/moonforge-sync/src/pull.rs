@@ -1,5 +1,7 @@
 //! Pull: what changed at the remote, by a fast cursor; and what a fast cursor can miss, by a settled one behind it.
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
 use moonforge_model::{Collection, FieldPath, Timestamp};
 use moonforge_ports::{
@@ -14,6 +16,8 @@ use crate::run::{Failure, Run, Stop};
 const SLICE: usize = 500;
 /// A span that holds so few is listed rather than counted.
 const SHORT: u64 = 5;
+/// How far ahead of what is taken for the remote's clock a time may be.
+const HORIZON: Duration = Duration::from_secs(120);
 /// The campaign that stands for all, where campaigns don't matter.
 pub(crate) const EVERY: &str = "*";
 
@@ -80,7 +84,8 @@ impl Run<'_> {
             tries += 1;
             let fast = group.checkpoint.fast.clone();
             let query = RemoteQuery {
-                since: fast.as_ref().map(|c| c.at),
+                // A bound of its type keeps out what is no timestamp: a text would sort behind all of them for ever.
+                since: Some(fast.as_ref().map_or(Timestamp::MIN, |c| c.at)),
                 after: fast.map(|c| (Some(c.at), c.id)),
                 by_updated_at: true,
                 ..group.query()
@@ -221,17 +226,18 @@ impl Run<'_> {
         read_time: Timestamp,
         cursor_of: Option<&mut Group>,
     ) -> Result<(), StoreError> {
-        let Some(last) = slice.last() else {
+        if slice.is_empty() {
             return Ok(());
-        };
-        let at = last
-            .fields
-            .get("updatedAt")
-            .and_then(|v| v.as_str())
-            .and_then(|t| t.parse().ok());
-        let cursor = at.map(|at| Cursor {
-            at,
-            id: last.doc.id.to_string(),
+        }
+        // A time that the remote's clock hasn't reached yet was made up by somebody. The cursor stays before it, or it would
+        // pass what is written until then.
+        let horizon = read_time.saturating_add(HORIZON);
+        let cursor = slice.iter().rev().find_map(|document| {
+            let at: Timestamp = document.fields.get("updatedAt")?.as_str()?.parse().ok()?;
+            (at <= horizon).then(|| Cursor {
+                at,
+                id: document.doc.id.to_string(),
+            })
         });
         let moved = cursor_of.zip(cursor).map(|(group, cursor)| {
             group.checkpoint.fast = Some(cursor);

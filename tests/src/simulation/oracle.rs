@@ -293,6 +293,37 @@ fn nothing_vanishes(oracle: &Oracle, evidence: &Evidence, world: &World) {
         }
     }
     no_silent_overwrite(oracle, evidence, world);
+    nobody_conflicts_with_himself(evidence);
+}
+
+/// What one person writes twice on one device is no conflict. (Each value begins with its device's name.)
+fn nobody_conflicts_with_himself(evidence: &Evidence) {
+    for entry in evidence
+        .journal
+        .iter()
+        .filter(|e| e.conflict.reason == ConflictReason::Overwritten)
+    {
+        let author = |value: &Value| {
+            value
+                .as_str()
+                .and_then(|text| text.split_once('-'))
+                .map(|(device, _)| device.to_owned())
+        };
+        let (kept, lost) = (author(&entry.conflict.kept), author(&entry.conflict.lost));
+        let is_text = entry
+            .conflict
+            .lost
+            .as_str()
+            .is_some_and(|t| t.contains('\n'));
+        assert!(
+            kept != lost || kept.is_none() || is_text,
+            "{} {}: {} conflicts with {} of the same device",
+            entry.doc,
+            entry.conflict.field,
+            entry.conflict.lost,
+            entry.conflict.kept
+        );
+    }
 }
 
 /// Invariant 8 again, from the server's side: whoever replaced a value had seen it, or has a journal entry of it.
