@@ -29,6 +29,14 @@ deny:
 test:
     cargo test --workspace
 
+# Play N random histories in release; SIMULATE_FIRST_SEED says where to begin.
+simulate N="2000":
+    SIMULATE_SEEDS={{N}} cargo test --release --locked -p moonforge-e2e --test simulation
+
+# The story of two devices, told by the real engine.
+demo:
+    cargo run --release --locked -p moonforge-cli -- demo
+
 # What CI runs.
 ci:
     .ci/run

@@ -339,7 +339,7 @@ fn no_silent_overwrite(oracle: &Oracle, evidence: &Evidence, world: &World) {
         let Some(fields) = &applied.fields else {
             continue;
         };
-        for ((doc, path, value), _) in &written {
+        for (doc, path, value) in written.keys() {
             if **doc != applied.doc {
                 continue;
             }
