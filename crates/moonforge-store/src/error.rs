@@ -34,6 +34,9 @@ pub enum StoreError {
         /// Its number.
         id: u64,
     },
+    /// The edit may have reached the remote, so it can't be given up before that is known.
+    #[error("the edit {0} may have reached the remote already; sync, then look again")]
+    InFlight(u64),
     /// The file was written by a newer version of Moonforge.
     #[error("the database was written by a newer version of Moonforge; update the app to open it")]
     NewerVersion,
@@ -82,6 +85,7 @@ impl StoreError {
             Self::Patch(e) => e.code(),
             Self::Name(_) => "invalid_id",
             Self::BadCursor => "invalid_cursor",
+            Self::InFlight(_) => "in_flight",
             Self::NewerVersion => "newer_version",
             Self::NotADatabase(_) => "not_a_database",
             Self::CannotOpen(_) => "cannot_open",

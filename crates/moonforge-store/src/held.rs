@@ -51,8 +51,7 @@ impl Store {
                AND (?2 IS NULL OR d.{campaign} IN (SELECT value FROM json_each(?2)))
                AND (?3 IS NULL OR m.synced_updated_at >= ?3)
                AND (?4 IS NULL OR m.synced_updated_at <= ?4)",
-            table.name,
-            table.only.replace("collection", "d.collection"),
+            table.name, table.only_d,
         );
         let (count, sum_rev): (i64, i64) = sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(collection.as_str())
@@ -83,7 +82,7 @@ impl Store {
              WHERE m.collection = ?1 AND m.base_state = 'known' AND {}
                AND (?2 IS NULL OR d.{campaign} IN (SELECT value FROM json_each(?2)))",
             table.name,
-            table.only.replace("collection", "d.collection"),
+            table.only_d,
         );
         let names: Vec<(String, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(collection.as_str())
@@ -212,10 +211,10 @@ impl Store {
                         continue;
                     }
                     let table = tx.table(&config.name)?;
-                    let (name, only) = (table.name, table.only.clone());
+                    let (name, only) = (table.name, table.only_d.clone());
                     let which = format!(
                         "FROM {name} d WHERE {} AND d.{} = ?1 AND {condition}",
-                        only.replace("collection", "d.collection"),
+                        only,
                         campaign_column(&config.name),
                     );
                     let sql = format!(
@@ -258,7 +257,7 @@ impl Store {
 
 impl crate::tx::WriteTx {
     /// Lets a clean document go: the remote has it, and it isn't to be seen here any more.
-    async fn forget(&mut self, doc: &DocRef) -> Result<(), StoreError> {
+    pub(crate) async fn forget(&mut self, doc: &DocRef) -> Result<(), StoreError> {
         let delete = sqlx::AssertSqlSafe(self.table(&doc.collection)?.delete.clone());
         sqlx::query(delete)
             .bind(doc.id.as_str())

@@ -3,17 +3,23 @@
 //! Architecture invariant: nothing here knows the network, a clock or a source of chance; times and ids are given by the
 //! caller. Every change of a document goes through `WriteTx::save`, in one transaction with its metadata and its rows.
 
+mod backup;
 mod cascade;
 mod checkpoint;
+mod doctor;
 mod edit;
 mod error;
 mod held;
 mod identity;
 mod journal;
+mod keyset;
+mod metas;
+mod migrate;
 mod open;
 mod outbox;
 mod query;
 mod read;
+mod repair;
 mod state;
 mod status;
 mod table;
@@ -22,11 +28,13 @@ mod tx;
 mod watch;
 
 pub use checkpoint::{Checkpoint, Cursor};
+pub use doctor::Finding;
 pub use edit::{EditTime, Written};
 pub use error::StoreError;
 pub use held::{Held, Waiting};
 pub use identity::Incarnations;
 pub use journal::{JournalEntry, Quarantined};
+pub use migrate::MigrationReport;
 pub use open::{Durability, IdSource, Store, StoreOptions, SyncLock};
 pub use outbox::{OutboxCounts, OutboxEntry, PendingDoc};
 pub use query::{Comparison, Direction, Page, QuerySpec, Where};

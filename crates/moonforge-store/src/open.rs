@@ -7,22 +7,15 @@ use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use moonforge_model::{Registry, Timestamp};
-use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use tokio::sync::broadcast;
 
 use crate::error::StoreError;
+use crate::migrate::{self, MigrationReport};
 use crate::table::Tables;
 use crate::tx::TransactionProbe;
-
-/// Marks the file as Moonforge's ("Moon").
-pub(crate) const APPLICATION_ID: i64 = 0x4d6f_6f6e;
-/// The format's version. Additive migrations don't change it.
-pub(crate) const USER_VERSION: i64 = 2;
-
-static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 
 /// When a write counts as done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,6 +67,7 @@ pub(crate) struct Inner {
     pub(crate) changes: broadcast::Sender<crate::watch::Change>,
     pub(crate) probe: Option<Arc<dyn TransactionProbe>>,
     pub(crate) path: Option<PathBuf>,
+    pub(crate) migrated: Option<MigrationReport>,
     /// SQLite's `data_version` on the writing connection, as last seen: moves with commits of others only.
     pub(crate) data_version: AtomicI64,
 }
@@ -125,10 +119,11 @@ impl Store {
             .await
             .map_err(|e| StoreError::Sqlite(Box::new(e)))?
             .map_err(cannot)?;
+        let migrated = migrate::take_over(&path).await?;
         let connect = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(false);
-        let store = Self::connect(connect, Some(path), 4, options).await;
+        let store = Self::connect(connect, Some(path), 4, migrated, options).await;
         drop(lock);
         store
     }
@@ -136,13 +131,14 @@ impl Store {
     /// A store in memory, for tests: gone with its last clone.
     pub async fn in_memory(options: StoreOptions) -> Result<Self, StoreError> {
         let connect = SqliteConnectOptions::new().in_memory(true);
-        Self::connect(connect, None, 0, options).await
+        Self::connect(connect, None, 0, None, options).await
     }
 
     async fn connect(
         connect: SqliteConnectOptions,
         path: Option<PathBuf>,
         readers: u32,
+        migrated: Option<MigrationReport>,
         options: StoreOptions,
     ) -> Result<Self, StoreError> {
         let connect = connect
@@ -157,7 +153,7 @@ impl Store {
             .connect_with(connect.clone())
             .await
             .map_err(StoreError::from)?;
-        migrate(&writer).await?;
+        migrate::run(&writer).await?;
         let readers = match readers {
             0 => writer.clone(),
             n => {
@@ -176,6 +172,7 @@ impl Store {
             changes,
             probe: options.probe,
             path,
+            migrated,
             data_version: AtomicI64::new(0),
         };
         let store = Self {
@@ -235,92 +232,14 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .acquire_timeout(Duration::from_secs(60))
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
 }
 
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options
-}
-
-async fn migrate(writer: &SqlitePool) -> Result<(), StoreError> {
-    let application_id: i64 = sqlx::query_scalar("PRAGMA application_id")
-        .fetch_one(writer)
-        .await?;
-    let user_version: i64 = sqlx::query_scalar("PRAGMA user_version")
-        .fetch_one(writer)
-        .await?;
-    let tables: Vec<String> =
-        sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table'")
-            .fetch_all(writer)
-            .await?;
-    let has = |name: &str| tables.iter().any(|t| t == name);
-    let tracked = has("_sqlx_migrations");
-    let fresh = tables.is_empty() && user_version == 0;
-    let v1 = !tracked && user_version == 1 && has("campaigns") && has("outbox_ops");
-    if user_version > USER_VERSION {
-        return Err(StoreError::NewerVersion);
-    }
-    let ours = tracked && application_id == APPLICATION_ID;
-    if !(fresh || v1 || ours) {
-        return Err(StoreError::NotADatabase(
-            "it holds another application's tables".into(),
-        ));
-    }
-    if v1 {
-        adopt_v1(writer).await?;
-    }
-    MIGRATIONS.run(writer).await.map_err(|error| match error {
-        MigrateError::VersionMissing(_) => StoreError::NewerVersion,
-        MigrateError::VersionMismatch(n) => {
-            StoreError::corrupt(format!("migration {n} is not the one that made this file"))
-        }
-        MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _) => e.into(),
-        other => StoreError::Sqlite(Box::new(other)),
-    })?;
-    for (pragma, value) in [
-        ("application_id", APPLICATION_ID),
-        ("user_version", USER_VERSION),
-    ] {
-        let current: i64 = if pragma == "user_version" {
-            user_version
-        } else {
-            application_id
-        };
-        if current != value {
-            sqlx::query(sqlx::AssertSqlSafe(format!("PRAGMA {pragma} = {value}")))
-                .execute(writer)
-                .await?;
-        }
-    }
-    Ok(())
-}
-
-/// A file of the first app has its tables but not sqlx's list: its schema counts as migration 1, applied.
-async fn adopt_v1(writer: &SqlitePool) -> Result<(), StoreError> {
-    let Some(first) = MIGRATIONS.iter().find(|m| m.version == 1) else {
-        return Ok(());
-    };
-    let mut tx = writer.begin().await?;
-    sqlx::query(
-        "CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL,
-             installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL,
-             checksum BLOB NOT NULL, execution_time BIGINT NOT NULL)",
-    )
-    .execute(&mut *tx)
-    .await?;
-    sqlx::query(
-        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
-         VALUES (1, ?1, TRUE, ?2, 0)",
-    )
-    .bind(&*first.description)
-    .bind(&*first.checksum)
-    .execute(&mut *tx)
-    .await?;
-    tx.commit().await?;
-    Ok(())
 }

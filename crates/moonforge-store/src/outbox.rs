@@ -157,7 +157,8 @@ impl Store {
         .await
     }
 
-    /// Gives up the edit `n`, which goes to the conflict journal. What may have been applied can't be given up.
+    /// Gives up the edit `n`, which goes to the conflict journal. One that is at the remote perhaps, and not parked, can't be
+    /// given up.
     pub async fn discard(&self, n: u64, now: Timestamp) -> Result<(), StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
@@ -174,20 +175,8 @@ impl Store {
                 } else {
                     vec![state.rows.remove(at)]
                 };
-                for row in gone {
-                    let lost = serde_json::to_value(&row.row.op).map_err(StoreError::corrupt)?;
-                    let (field, bring_back) = describe(&row.row.op);
-                    let entry = Conflict {
-                        field,
-                        kept: serde_json::Value::Null,
-                        lost: seen_value(&row.row.op, seen.as_ref().map(|v| &v.fields))
-                            .unwrap_or(lost),
-                        lost_side: LostSide::Local,
-                        reason: ConflictReason::Discarded,
-                        bring_back,
-                    };
-                    tx.journal(&doc, &entry, now).await?;
-                }
+                tx.give_up(&doc, gone, seen.as_ref().map(|v| &v.fields), now)
+                    .await?;
                 tx.save(&mut state).await
             })
         })
@@ -215,6 +204,33 @@ fn seen_value(op: &RowOp, seen: Option<&moonforge_model::Fields>) -> Option<serd
 }
 
 impl WriteTx {
+    /// Enters rows that were taken out of their document's state in the journal, with what was `seen` of them.
+    pub(crate) async fn give_up(
+        &mut self,
+        doc: &DocRef,
+        rows: Vec<OutboxRow>,
+        seen: Option<&moonforge_model::Fields>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        for OutboxRow { row, .. } in rows {
+            if row.sent && row.parked.is_none() {
+                return Err(StoreError::InFlight(row.n));
+            }
+            let lost = serde_json::to_value(&row.op).map_err(StoreError::corrupt)?;
+            let (field, bring_back) = describe(&row.op);
+            let entry = Conflict {
+                field,
+                kept: serde_json::Value::Null,
+                lost: seen_value(&row.op, seen).unwrap_or(lost),
+                lost_side: LostSide::Local,
+                reason: ConflictReason::Discarded,
+                bring_back,
+            };
+            self.journal(doc, &entry, now).await?;
+        }
+        Ok(())
+    }
+
     pub(crate) async fn doc_of_row(&mut self, n: u64) -> Result<DocRef, StoreError> {
         let found: Option<(String, String)> =
             sqlx::query_as("SELECT collection, doc_id FROM outbox_ops WHERE n = ?1")
