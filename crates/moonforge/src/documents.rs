@@ -26,6 +26,10 @@ impl Documents {
         &self.collection
     }
 
+    pub(crate) fn forge(&self) -> &Moonforge {
+        &self.forge
+    }
+
     pub(crate) fn doc(&self, id: impl AsRef<str>) -> Result<DocRef, Error> {
         let id = DocId::new(id.as_ref())?;
         Ok(DocRef::new(self.collection.clone(), id))

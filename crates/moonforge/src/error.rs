@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use moonforge_embedded::OpenError;
-use moonforge_model::{InvalidName, InvalidPath, PatchError, RegistryError};
+use moonforge_model::{DocumentError, InvalidName, InvalidPath, PatchError, RegistryError};
 use moonforge_ports::RemoteError;
 use moonforge_store::StoreError;
 use moonforge_sync::SyncError;
@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     Remote(RemoteError),
     /// A value is no JSON object.
     NotADocument,
+    /// A document and the type that it was asked for as don't fit each other.
+    WrongForm(DocumentError),
     /// The entry was settled before.
     AlreadySettled(u64),
     /// The entry has nothing that could be written again.
@@ -47,6 +49,7 @@ impl Error {
             Kind::Embedded(_) => "cloud_unusable",
             Kind::Remote(_) => "cloud_refused",
             Kind::NotADocument => "not_a_document",
+            Kind::WrongForm(_) => "wrong_form",
             Kind::AlreadySettled(_) => "already_settled",
             Kind::NothingToBringBack(_) => "nothing_to_bring_back",
         }
@@ -105,6 +108,7 @@ impl fmt::Display for Error {
             Kind::Embedded(e) => e.fmt(f),
             Kind::Remote(e) => write!(f, "the cloud refused: {}", e.message),
             Kind::NotADocument => f.write_str("a document is a JSON object"),
+            Kind::WrongForm(e) => e.fmt(f),
             Kind::AlreadySettled(id) => write!(f, "conflict {id} is settled already"),
             Kind::NothingToBringBack(id) => {
                 write!(
@@ -130,6 +134,7 @@ impl StdError for Error {
             Kind::Registry(e) => Some(e),
             Kind::Embedded(e) => Some(e),
             Kind::Remote(e) => Some(e),
+            Kind::WrongForm(e) => Some(e),
             Kind::NotADocument | Kind::AlreadySettled(_) | Kind::NothingToBringBack(_) => None,
         }
     }
@@ -168,6 +173,12 @@ impl From<InvalidPath> for Error {
 impl From<RegistryError> for Error {
     fn from(error: RegistryError) -> Self {
         Kind::Registry(error).into()
+    }
+}
+
+impl From<DocumentError> for Error {
+    fn from(error: DocumentError) -> Self {
+        Kind::WrongForm(error).into()
     }
 }
 

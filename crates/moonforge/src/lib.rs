@@ -4,24 +4,28 @@
 //! the user's Firebase project in step, and never loses, duplicates or silently overwrites what a person wrote.
 //!
 //! ```
-//! use moonforge::{Moonforge, increment};
-//! use serde_json::json;
+//! use moonforge::{Campaign, Moonforge, Scene, increment};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), moonforge::Error> {
 //! // `Moonforge::builder("campaigns.db")` opens a file; this one is for tests.
 //! let forge = Moonforge::in_memory().await?;
 //!
-//! let campaigns = forge.documents("campaigns")?;
-//! let keep = forge.new_id();
-//! campaigns.put(&keep, json!({"name": "The Ember Keep"})).await?; // returns when durable here
-//! campaigns.patch(&keep, None, [increment("props.torches", 5)]).await?;
+//! let campaign = Campaign::new(forge.new_id(), "The Ember Keep");
+//! let scene = Scene::new(forge.new_id(), campaign.id.clone(), forge.new_id(), "The gate");
+//! let scene_id = scene.id.clone();
+//! forge.campaigns().upsert(campaign).await?; // returns when durable here
+//! forge.scenes().upsert(scene).await?;
+//!
+//! let mut scene = forge.scenes().get(&scene_id).await?.expect("it was just written");
+//! scene.title = "Ash".into();
+//! forge.scenes().upsert(scene).await?; // writes the title, nothing else
+//! forge.scenes().patch(&scene_id, None, [increment("props.torches", -1)]).await?;
 //!
 //! let report = forge.sync_now().await?;
-//! assert_eq!(report.pushed, 1);
-//! let found = campaigns.get(&keep).await?.expect("it was just put");
-//! assert_eq!(found.fields["props"]["torches"], 5);
-//! assert!(!found.dirty);
+//! assert_eq!(report.pushed, 2);
+//! let scene = forge.scenes().get(&scene_id).await?.expect("it is still there");
+//! assert_eq!((scene.title.as_str(), &scene.extra["props"]["torches"]), ("Ash", &(-1).into()));
 //! # Ok(())
 //! # }
 //! ```
@@ -41,6 +45,8 @@ mod import;
 mod outbox;
 mod status;
 mod system;
+mod typed;
+mod watch;
 
 /// What a remote store, a token provider, a clock or a source of chance of one's own implements.
 pub mod ports {
@@ -56,9 +62,12 @@ pub use error::Error;
 pub use forge::Moonforge;
 pub use moonforge_firestore::Endpoint;
 pub use moonforge_model::{
-    Collection, CollectionConfig, Conflict, ConflictReason, Deletion, DocId, DocRef, Field,
-    FieldKind, FieldPath, FieldPolicy, Fields, Guard, LostSide, Parent, ParkReason, PatchOp,
-    Priority, Registry, RowOp, Timestamp,
+    Adventure, AdventureId, Campaign, CampaignId, Chapter, ChapterId, Collection, CollectionConfig,
+    Combatant, Conflict, ConflictReason, Coords, Deletion, DocId, DocRef, Document, Encounter,
+    EncounterId, Entity, EntityId, EntityImage, EntityKind, Field, FieldKind, FieldPath,
+    FieldPolicy, Fields, Guard, LostSide, MediaAsset, MediaAssetId, MediaRef, MediaVariant,
+    Mention, NoRoom, OrderKey, Parent, ParkReason, PatchOp, Priority, Registry, Role, RowOp, Scene,
+    SceneId, Secret, SecretId, Session, SessionId, Statblock, Timestamp, Visibility,
 };
 pub use moonforge_store::{
     Branch, CollectionStatus, Comparison, Direction, Durability, JournalEntry, OutboxCounts,
@@ -69,3 +78,5 @@ pub use outbox::Outbox;
 pub use secrecy::SecretString;
 pub use status::{Health, Status};
 pub use system::{OsRandom, SystemClock};
+pub use typed::{Doc, DocPage, Draft, Repository};
+pub use watch::Watch;
