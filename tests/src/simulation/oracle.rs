@@ -96,6 +96,7 @@ impl World {
         }
         let oracle = self.oracle.lock().expect("no panic while held");
         rev_rises_by_one(self);
+        nothing_is_doubtful(self.profile, &evidence);
         increments_add_up(&oracle, &evidence);
         nothing_vanishes(&oracle, &evidence, self);
     }
@@ -194,6 +195,18 @@ fn rev_rises_by_one(world: &World) {
             applied.doc
         );
     }
+}
+
+/// Among our own clients it is always known whether an edit was applied; only files copied behind our back leave doubt.
+fn nothing_is_doubtful(profile: Profile, evidence: &Evidence) {
+    let doubtful = evidence
+        .journal
+        .iter()
+        .find(|e| e.conflict.reason == ConflictReason::MayHaveBeenApplied);
+    assert!(
+        doubtful.is_none() || profile == Profile::Copies,
+        "nobody knows of {doubtful:?}"
+    );
 }
 
 /// Invariant 6, at its sharpest: the sum of all increments that weren't journaled is there, none twice.
