@@ -172,6 +172,23 @@ are reported with their numbers, the others are written.")]
     /// Look at what a merge could not keep, and settle it
     #[command(subcommand)]
     Conflicts(ConflictsCommand),
+    /// Check the database
+    Doctor {
+        /// Mend what can be mended without losing anything
+        #[arg(long)]
+        repair: bool,
+    },
+    /// Write a copy of the database to a new file
+    Backup {
+        /// The new file
+        path: PathBuf,
+    },
+    /// Bring a database of an older version to the newest format, as opening it does too
+    Migrate {
+        /// Only say what would be done
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -31,9 +31,10 @@
 //! ```
 //!
 //! Tracing spans have stable names: `moonforge.open`, `moonforge.sync`, `moonforge.documents` (with the call and the
-//! collection as fields).
+//! collection as fields), `moonforge.put_many`, `moonforge.doctor`, `moonforge.repair`, `moonforge.backup`.
 
 mod builder;
+mod care;
 mod cloud;
 mod conflicts;
 mod documents;
@@ -70,8 +71,8 @@ pub use moonforge_model::{
     SceneId, Secret, SecretId, Session, SessionId, Statblock, Timestamp, Visibility,
 };
 pub use moonforge_store::{
-    Branch, CollectionStatus, Comparison, Direction, Durability, JournalEntry, OutboxCounts,
-    OutboxEntry, Page, QuerySpec, StoredDoc, Tree, Where, Written,
+    Branch, CollectionStatus, Comparison, Direction, Durability, Finding, JournalEntry,
+    MigrationReport, OutboxCounts, OutboxEntry, Page, QuerySpec, StoredDoc, Tree, Where, Written,
 };
 pub use moonforge_sync::{SyncOptions, SyncReport};
 pub use outbox::Outbox;

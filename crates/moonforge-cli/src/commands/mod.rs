@@ -1,5 +1,6 @@
 //! One family of commands a file.
 
+mod care;
 mod conflicts;
 mod documents;
 mod list;
@@ -25,8 +26,11 @@ pub(crate) async fn run(cli: Cli) -> Result<Outcome, Failure> {
             "this version syncs the whole database; it offers no --scope",
         ));
     }
+    if let Command::Migrate { dry_run: true } = &cli.command {
+        return care::plan(&cli.db).await;
+    }
     let forge = open(&cli).await?;
-    let result = Box::pin(dispatch(&forge, cli.command)).await;
+    let result = Box::pin(dispatch(&forge, cli)).await;
     forge.close().await;
     result
 }
@@ -39,8 +43,8 @@ async fn open(cli: &Cli) -> Result<Moonforge, Failure> {
     Ok(Moonforge::builder(&cli.db).cloud(cloud).open().await?)
 }
 
-async fn dispatch(forge: &Moonforge, command: Command) -> Result<Outcome, Failure> {
-    match command {
+async fn dispatch(forge: &Moonforge, cli: Cli) -> Result<Outcome, Failure> {
+    match cli.command {
         Command::Put {
             collection,
             document,
@@ -83,5 +87,8 @@ async fn dispatch(forge: &Moonforge, command: Command) -> Result<Outcome, Failur
         Command::Conflicts(ConflictsCommand::Resolve { id, choice }) => {
             conflicts::resolve(forge, id, choice).await
         }
+        Command::Doctor { repair } => care::doctor(forge, repair).await,
+        Command::Backup { path } => care::backup(forge, &path).await,
+        Command::Migrate { .. } => care::migrate(forge, &cli.db).await,
     }
 }
