@@ -2,10 +2,10 @@
 //!
 //! Two principles carry it (`docs/sync-protocol.md`). Every write has a precondition on the version that it was built from,
 //! so one look at any newer version decides every earlier attempt. And whatever comes from the remote goes through one
-//! door, [`apply_remote`](apply), in one local transaction.
+//! door, `apply_remote`, in one local transaction.
 //!
 //! Architecture invariant: the engine knows its store and the ports, and nothing of any adapter; what it decides is decided
-//! by pure functions ([`outcome`], `settle`, `plan`, and the model's merge).
+//! by pure functions ([`outcome()`], `settle`, `plan`, and the model's merge).
 
 mod apply;
 mod engine;
