@@ -8,6 +8,7 @@ use crate::edits::EditArgs;
 
 const EXAMPLES: &str = "\
 Examples:
+  moonforge demo                                             two devices, offline, meet and agree
   moonforge put campaigns '{\"name\":\"The Ember Keep\"}'        make a campaign; the answer has its id
   moonforge patch encounters ID --inc combatants.k1.currentHp=-5
   moonforge ls scenes --where 'campaignId=\"ID\"' --order title
@@ -56,6 +57,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Tell the story of two devices that write offline, meet and agree
+    Demo,
     /// Write the fields given into a document, which is made where there is none
     #[command(after_help = "\
 Examples:

@@ -3,6 +3,7 @@
 mod args;
 mod cloud;
 mod commands;
+mod demo;
 mod edits;
 mod failure;
 mod input;

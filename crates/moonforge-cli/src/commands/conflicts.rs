@@ -25,8 +25,8 @@ pub(crate) fn table(entries: &[JournalEntry]) -> Table {
             entry.conflict_id.to_string(),
             entry.doc.to_string(),
             entry.conflict.field.clone(),
-            short(&entry.conflict.kept),
-            short(&entry.conflict.lost),
+            short(&entry.conflict.kept, 60),
+            short(&entry.conflict.lost, 60),
             entry.at.to_string(),
         ]
     };

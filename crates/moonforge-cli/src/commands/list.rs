@@ -80,7 +80,7 @@ fn row(doc: &StoredDoc) -> Vec<String> {
     };
     vec![
         doc.doc.id.to_string(),
-        short(&Value::from(title(doc))),
+        short(&Value::from(title(doc)), 60),
         doc.rev.to_string(),
         doc.updated_at.to_string(),
         state.to_owned(),

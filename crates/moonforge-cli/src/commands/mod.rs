@@ -1,14 +1,14 @@
 //! One family of commands a file.
 
 mod care;
-mod conflicts;
+pub(crate) mod conflicts;
 mod documents;
 mod list;
 mod outbox;
 mod status;
 mod sync;
 mod transfer;
-mod tree;
+pub(crate) mod tree;
 
 use std::path::Path;
 
@@ -25,6 +25,9 @@ pub(crate) async fn run(cli: Cli) -> Result<Outcome, Failure> {
         return Err(Failure::usage(
             "this version syncs the whole database; it offers no --scope",
         ));
+    }
+    if let Command::Demo = &cli.command {
+        return crate::demo::run().await;
     }
     if let Command::Migrate { dry_run: true } = &cli.command {
         return care::plan(&cli.db).await;
@@ -45,6 +48,8 @@ async fn open(cli: &Cli) -> Result<Moonforge, Failure> {
 
 async fn dispatch(forge: &Moonforge, cli: Cli) -> Result<Outcome, Failure> {
     match cli.command {
+        // `run` plays it without opening a database.
+        Command::Demo => crate::demo::run().await,
         Command::Put {
             collection,
             document,

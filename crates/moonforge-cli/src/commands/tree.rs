@@ -67,7 +67,7 @@ pub(crate) fn draw(tree: &Tree) -> String {
         .counts
         .iter()
         .filter(|(name, count)| **count > 0 && !drawn.contains(&name.as_str()))
-        .map(|(name, count)| format!("{count} {name}"))
+        .map(|(name, count)| format!("{name}: {count}"))
         .collect();
     let mut last = counted.is_empty() && tree.orphans.is_empty();
     limbs(&mut out, &tree.adventures, "", last);
@@ -111,7 +111,7 @@ fn label(doc: &StoredDoc) -> String {
         (None, true) => Paint::Faint.on(" (not sent yet)"),
         (None, false) => String::new(),
     };
-    let title = short(&Value::from(title(doc)));
+    let title = short(&Value::from(title(doc)), 60);
     let id = Paint::Faint.on(&format!("{}", doc.doc));
     format!("{title} {id}{state}")
 }

@@ -119,17 +119,19 @@ pub(crate) fn printable(text: &str) -> String {
         .collect()
 }
 
-/// A JSON value in one short line.
-pub(crate) fn short(value: &Value) -> String {
-    const MOST: usize = 60;
+/// A JSON value in one line of at most `most` characters.
+pub(crate) fn short(value: &Value, most: usize) -> String {
     let text = match value {
         Value::String(text) => text.replace('\n', " ⏎ "),
         Value::Null => "—".to_owned(),
         other => other.to_string(),
     };
     let text = printable(&text);
-    if text.chars().count() <= MOST {
+    if text.chars().count() <= most {
         return text;
     }
-    text.chars().take(MOST - 1).chain(['…']).collect()
+    text.chars()
+        .take(most.saturating_sub(1))
+        .chain(['…'])
+        .collect()
 }
