@@ -1,6 +1,15 @@
 //! Tests against Google's Firestore emulator; without one they say so and pass, unless
 //! `MOONFORGE_REQUIRE_EMULATORS=1`.
+//!
+//! `rules*` send plain HTTP to `firebase/firestore.rules`. All else is scenarios: people at devices, under those rules,
+//! each scenario through the library and through the command line. Those that the weather doesn't change are also played
+//! with an edit made while a commit is under way, and with the answer to a commit lost.
 
+#[macro_use]
+mod scenario;
+
+mod answers;
+mod edits;
 mod rules;
 mod rules_children;
 mod rules_indexes;

@@ -1,0 +1,155 @@
+//! A person at the command line: a process a call.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use async_trait::async_trait;
+use moonforge_testkit::emulator::Project;
+use serde_json::Value;
+
+use super::{Edit, Person};
+
+/// A person at the command line.
+pub struct CommandLine {
+    database: PathBuf,
+    cloud: String,
+    token: String,
+    host: String,
+}
+
+impl CommandLine {
+    /// `uid`'s database at `path`, kept in step with the project through `proxy`.
+    pub fn new(project: &Project, uid: &str, path: &Path, proxy: SocketAddr) -> Self {
+        Self {
+            database: path.to_owned(),
+            cloud: format!("firestore://{}", project.id()),
+            token: project.user_token(uid),
+            host: proxy.to_string(),
+        }
+    }
+
+    /// Runs `moonforge` with these arguments. It never waits in the runtime's own threads: the proxy needs them.
+    async fn run(&self, arguments: Vec<String>) -> Value {
+        let mut command = Command::new(binary());
+        command
+            .arg("--json")
+            .arg("--db")
+            .arg(&self.database)
+            .args(["--cloud", &self.cloud])
+            .args(&arguments)
+            .env("MOONFORGE_TOKEN", &self.token)
+            .env("FIRESTORE_EMULATOR_HOST", &self.host)
+            .stdin(Stdio::null());
+        let run = tokio::task::spawn_blocking(move || command.output());
+        let output = run.await.expect("no panic").expect("the binary starts");
+        let text = String::from_utf8(output.stdout).expect("UTF-8 on stdout");
+        let answer: Value = serde_json::from_str(&text).unwrap_or_else(|e| {
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            panic!("{arguments:?}: {e}: {text}{stderr}")
+        });
+        let failed = matches!(output.status.code(), Some(1 | 2));
+        assert_eq!(
+            failed,
+            answer.get("error").is_some(),
+            "{arguments:?}: {answer}"
+        );
+        answer
+    }
+}
+
+/// The binary `moonforge`, built from the sources as they are now, once a process.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        // target/PROFILE/deps/emulator-HASH
+        let test = std::env::current_exe().expect("this test has a path");
+        let folder = test
+            .parent()
+            .and_then(Path::parent)
+            .expect("two folders up");
+        let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+        let profile = match folder.file_name().and_then(|name| name.to_str()) {
+            Some("debug") | None => "dev",
+            Some(profile) => profile,
+        };
+        let target = folder.parent().expect("three folders up");
+        let status = Command::new(cargo)
+            .args([
+                "build",
+                "--quiet",
+                "-p",
+                "moonforge-cli",
+                "--bin",
+                "moonforge",
+            ])
+            .args(["--profile", profile, "--target-dir"])
+            .arg(target)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status()
+            .expect("cargo starts");
+        assert!(status.success(), "the command line doesn't build");
+        folder.join(format!("moonforge{}", std::env::consts::EXE_SUFFIX))
+    })
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
+#[async_trait]
+impl Person for CommandLine {
+    async fn put(&self, collection: &str, id: &str, document: Value) -> Value {
+        let document = document.to_string();
+        self.run(words(&["put", collection, &document, "--id", id]))
+            .await
+    }
+
+    async fn patch(&self, collection: &str, id: &str, edits: &[Edit<'_>]) -> Value {
+        let mut arguments = words(&["patch", collection, id]);
+        for (kind, path, value) in edits {
+            arguments.push(format!("--{kind}"));
+            arguments.push(match *kind {
+                "unset" => (*path).to_owned(),
+                _ => format!("{path}={value}"),
+            });
+        }
+        self.run(arguments).await
+    }
+
+    async fn get(&self, collection: &str, id: &str) -> Value {
+        self.run(words(&["get", collection, id])).await
+    }
+
+    async fn ls(&self, collection: &str) -> Value {
+        self.run(words(&["ls", collection, "--limit", "5000"]))
+            .await
+    }
+
+    async fn rm(&self, collection: &str, id: &str) -> Value {
+        self.run(words(&["rm", collection, id])).await
+    }
+
+    async fn restore(&self, collection: &str, id: &str) -> Value {
+        self.run(words(&["restore", collection, id])).await
+    }
+
+    async fn sync(&self) -> Value {
+        self.run(words(&["sync"])).await
+    }
+
+    async fn outbox(&self) -> Value {
+        self.run(words(&["outbox", "ls"])).await
+    }
+
+    async fn conflicts(&self) -> Value {
+        self.run(words(&["conflicts", "ls"])).await
+    }
+
+    async fn retry(&self) -> Value {
+        self.run(words(&["outbox", "retry"])).await
+    }
+
+    async fn quit(&self) {}
+}
