@@ -71,13 +71,28 @@ async fn copy_and_check(source: &mut SqliteConnection, part: &Path) -> Result<u6
     let name = part
         .to_str()
         .ok_or_else(|| StoreError::CannotOpen(format!("{} is not UTF-8", part.display())))?;
+    // A connection in memory would open a bare name in memory too; a URI says where it is meant.
+    let escaped = name
+        .replace('%', "%25")
+        .replace('?', "%3f")
+        .replace('#', "%23");
+    let in_memory: bool = sqlx::query_scalar(
+        "SELECT coalesce(file, '') = '' FROM pragma_database_list WHERE seq = 0",
+    )
+    .fetch_one(&mut *source)
+    .await?;
+    let name = if in_memory {
+        format!("file:{escaped}?mode=rwc")
+    } else {
+        name.to_owned()
+    };
     // SQLite fills an empty file as well as none, and this one only its owner can read.
     let file = private(OpenOptions::new().write(true).create(true).truncate(true))
         .open(part)
         .map_err(|e| cannot(part, &e))?;
     sqlx::query("VACUUM INTO ?1")
         .bind(name)
-        .execute(source)
+        .execute(&mut *source)
         .await?;
     let mut copy = plain(part).await?;
     let found: String = sqlx::query_scalar("PRAGMA integrity_check(1)")
@@ -85,6 +100,9 @@ async fn copy_and_check(source: &mut SqliteConnection, part: &Path) -> Result<u6
         .await?;
     if found != "ok" {
         return Err(StoreError::corrupt(format!("the copy is damaged: {found}")));
+    }
+    if objects(&mut copy).await? != objects(source).await? {
+        return Err(StoreError::corrupt("the copy is not whole"));
     }
     let ours: bool = sqlx::query_scalar(
         "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'identity'",
@@ -101,6 +119,14 @@ async fn copy_and_check(source: &mut SqliteConnection, part: &Path) -> Result<u6
     file.sync_all().map_err(|e| cannot(part, &e))?;
     let bytes = file.metadata().map_err(|e| cannot(part, &e))?.len();
     Ok(bytes)
+}
+
+async fn objects(conn: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
+    Ok(
+        sqlx::query_scalar("SELECT name FROM sqlite_schema ORDER BY name")
+            .fetch_all(conn)
+            .await?,
+    )
 }
 
 /// A rename is on the disk once its folder is.

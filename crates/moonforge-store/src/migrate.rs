@@ -98,9 +98,17 @@ pub(crate) async fn take_over(path: &Path) -> Result<Option<MigrationReport>, St
         Format::V1 => {
             let backup = free_name(path)?;
             copy_into(&mut conn, &backup).await?;
-            let mut report = from_v1(&mut conn).await?;
-            report.backup = Some(backup);
-            Some(report)
+            match from_v1(&mut conn).await {
+                Ok(report) => Some(MigrationReport {
+                    backup: Some(backup),
+                    ..report
+                }),
+                Err(error) => {
+                    // The file is as it was; each further try would leave another copy of it.
+                    let _ = std::fs::remove_file(&backup);
+                    return Err(error);
+                }
+            }
         }
     };
     conn.close().await?;

@@ -132,7 +132,9 @@ impl Store {
                     Err(TryRecvError::Empty | TryRecvError::Closed)
                 ) {}
                 watch.due = false;
-                let item = match (watch.look)(watch.store.clone()).await {
+                // In a task of its own, so that a watcher who stops polling halfway doesn't keep a connection.
+                let looked = tokio::spawn((watch.look)(watch.store.clone())).await;
+                let item = match looked.unwrap_or(Err(StoreError::Interrupted)) {
                     Ok(now) if watch.last.as_ref() == Some(&now) => continue,
                     Ok(now) => {
                         watch.last = Some(now.clone());

@@ -1,0 +1,11 @@
+//! The local store, through its public calls and, where damage is wanted, SQL of the tests' own.
+
+mod backup;
+mod cascade;
+mod doctor;
+mod migrate;
+mod open;
+mod query;
+mod support;
+mod watch;
+mod write;
