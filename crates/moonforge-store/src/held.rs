@@ -144,6 +144,28 @@ impl Store {
         self.let_go(campaign, "TRUE", true).await
     }
 
+    /// Campaigns of which clean documents are held, and which aren't held themselves: left, and cleaned up since.
+    pub async fn orphaned_campaigns(&self) -> Result<Vec<String>, StoreError> {
+        let mut found = std::collections::BTreeSet::new();
+        for config in self.inner.registry.iter().filter(|c| c.in_campaign) {
+            let table = self.table(&config.name)?;
+            let sql = format!(
+                "SELECT DISTINCT d.campaign_id FROM {} d
+                 JOIN local_metas m ON m.doc_ref = ?1 || '/' || d.id
+                 WHERE {} AND m.dirty = 0 AND m.base_state = 'known' AND d.campaign_id IS NOT NULL
+                   AND NOT EXISTS (SELECT 1 FROM campaigns c WHERE c.id = d.campaign_id)",
+                table.name,
+                table.only.replace("collection", "d.collection"),
+            );
+            let ids: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+                .bind(config.name.as_str())
+                .fetch_all(&self.inner.readers)
+                .await?;
+            found.extend(ids);
+        }
+        Ok(found.into_iter().collect())
+    }
+
     /// Lets go of the clean documents of a campaign that players may not see.
     pub async fn drop_closed(&self, campaign: &str) -> Result<u64, StoreError> {
         self.let_go(

@@ -49,6 +49,17 @@ impl Store {
         get(&mut conn, "owner").await
     }
 
+    /// Refuses anyone but whom the file belongs to, if it belongs to somebody.
+    pub async fn check_owner(&self, owner: &str) -> Result<(), StoreError> {
+        match self.owner().await? {
+            Some(known) if known != owner => Err(StoreError::AccountMismatch {
+                owner: known,
+                other: owner.to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// Records whom the file belongs to, or refuses another.
     pub async fn claim(&self, owner: String) -> Result<(), StoreError> {
         self.write(move |tx| {

@@ -5,6 +5,7 @@ mod cascade;
 mod doctor;
 mod migrate;
 mod open;
+mod pages;
 mod query;
 mod support;
 mod watch;

@@ -229,6 +229,16 @@ async fn a_path_that_leads_nowhere_says_so() {
     );
 }
 
+/// Nobody can make files there, not even root.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_folder_that_cannot_be_written_says_so() {
+    let refused = Store::open("/sys/moonforge.db", options()).await;
+    assert_eq!(code(refused), "cannot_open");
+    let store = memory().await;
+    assert_eq!(code(store.backup("/sys/copy.db").await), "cannot_open");
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn only_its_owner_can_read_a_new_file() {
