@@ -86,7 +86,9 @@ impl SyncEngine {
     /// When the store fails, belongs to another account (`account_mismatch`), or is being synced by another process.
     pub async fn sync_now(&self, options: &SyncOptions) -> Result<SyncReport, SyncError> {
         let _lock = self.store.lock_for_sync()?;
-        self.store.claim(self.owner()).await?;
+        // A file is bound once the remote has answered, so that a mistyped project binds nothing.
+        let owner = self.owner();
+        self.store.check_owner(&owner).await?;
         let started = self.clock.monotonic();
         let billed = self.remote.usage();
         let mut run = Run::new(
@@ -95,6 +97,7 @@ impl SyncEngine {
             &*self.clock,
             &*self.random,
             options,
+            owner,
         );
         let result = run.all().await;
         let mut report = std::mem::take(&mut run.report);
@@ -136,8 +139,9 @@ fn note_stop(report: &mut SyncReport, stop: &Stop) {
         Stop::GaveUp(error) => ("the cloud kept failing", error),
         Stop::Store(_) => return,
     };
+    tracing::debug!(%error, why, "the run ended early");
     report.stopped = Some(format!(
-        "{why} ({error}); everything written here is kept and goes out next time"
+        "{why}; everything written here is kept and goes out next time"
     ));
 }
 

@@ -69,6 +69,12 @@ impl Run<'_> {
                 seen.insert(id, sight);
             }
         }
+        // What was parked when a campaign was left goes once it is clean.
+        for campaign in self.store.orphaned_campaigns().await? {
+            if !seen.contains_key(&campaign) {
+                self.report.pulled += self.store.leave_campaign(&campaign).await?;
+            }
+        }
         self.change_sight(&seen).await?;
         Ok(seen)
     }

@@ -61,6 +61,8 @@ pub(crate) struct Run<'a> {
     pub(crate) uid: Option<String>,
     pub(crate) door: Door,
     pub(crate) report: SyncReport,
+    /// Whom the file is to be bound to at the first answer.
+    owner: Option<String>,
     first_failure: Option<Duration>,
     refreshed: bool,
 }
@@ -72,6 +74,7 @@ impl<'a> Run<'a> {
         clock: &'a dyn Clock,
         random: &'a dyn Random,
         options: &'a SyncOptions,
+        owner: String,
     ) -> Self {
         let uid = remote.uid();
         let door = Door {
@@ -87,6 +90,7 @@ impl<'a> Run<'a> {
             uid,
             door,
             report: SyncReport::default(),
+            owner: Some(owner),
             first_failure: None,
             refreshed: false,
         }
@@ -229,8 +233,11 @@ impl<'a> Run<'a> {
         self.report.quarantined += u64::from(applied.quarantined);
     }
 
-    /// Keeps how far the remote's clock is ahead of the device's, where it moved by more than a network's delay.
+    /// After an answer: binds the file, and keeps how far the remote's clock is ahead of the device's, where it moved by more than a network's delay.
     pub(crate) async fn learn_time(&mut self, remote: Timestamp) -> Result<(), StoreError> {
+        if let Some(owner) = self.owner.take() {
+            self.store.claim(owner).await?;
+        }
         const TOLERANCE_MICROS: i64 = 2_000_000;
         let offset = remote
             .as_micros()
