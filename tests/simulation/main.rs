@@ -1,6 +1,6 @@
 //! Random histories against the invariants of the design.
 //!
-//! `SIMULATE_SEEDS` says how many seeds (100 by default), `SIMULATE_FIRST_SEED` where to begin. A seed that fails prints the
+//! `SIMULATE_SEEDS` says how many seeds (200 by default), `SIMULATE_FIRST_SEED` where to begin. A seed that fails prints the
 //! command that plays it again.
 
 use moonforge_e2e::simulation::{Outcome, Profile, run_seed};
