@@ -40,7 +40,10 @@ fn only_the_door_writes_a_base() {
     assert_eq!(files_with("moonforge-sync", ".base = "), ["apply.rs"]);
     // A repair may forget a base that makes no sense, so that it is read again; it never makes one.
     assert_eq!(files_with("moonforge-store", ".base = "), ["repair.rs"]);
-    assert_eq!(files_with("moonforge-store", ".base = Base::Unknown {"), ["repair.rs"]);
+    assert_eq!(
+        files_with("moonforge-store", ".base = Base::Unknown {"),
+        ["repair.rs"]
+    );
 }
 
 #[test]
