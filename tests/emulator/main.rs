@@ -9,7 +9,9 @@
 mod scenario;
 
 mod answers;
+mod deletes;
 mod edits;
+mod parking;
 mod rules;
 mod rules_children;
 mod rules_indexes;

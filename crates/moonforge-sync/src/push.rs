@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use moonforge_model::{DocRef, ParkReason, Priority};
 use moonforge_ports::{Precondition, RemoteError, RemoteWrite};
-use moonforge_store::{PendingDoc, StoreError};
+use moonforge_store::{DocState, PendingDoc, StoreError};
 
 use crate::apply::{Incoming, Seen};
 use crate::outcome::{Company, Look, Marks, Next, answer_of, outcome};
@@ -87,12 +87,10 @@ impl Run<'_> {
         while let Some(next) = queue.pop_front() {
             let is_campaign = next.doc.collection.as_str() == "campaigns";
             let waits = !is_campaign
-                && next.campaign.as_ref().is_some_and(|c| {
-                    unacknowledged.contains(c)
-                        && !batch.iter().any(|d| {
-                            d.collection.as_str() == "campaigns" && d.id.as_str() == c.as_str()
-                        })
-                });
+                && next
+                    .campaign
+                    .as_ref()
+                    .is_some_and(|c| unacknowledged.contains(c) && !has_campaign(&batch, c));
             let crowded = next
                 .campaign
                 .as_ref()
@@ -170,6 +168,7 @@ impl Run<'_> {
             }
         }
         let (uid, writer) = (self.uid.clone(), self.door.uid.clone());
+        let unacknowledged = self.store.unacknowledged_campaigns().await?;
         let docs = docs.to_vec();
         Ok(self
             .store
@@ -178,9 +177,15 @@ impl Run<'_> {
                     tx.load_ahead(&docs).await?;
                     let (mut planned, mut rest, mut bytes) = (Vec::new(), Vec::new(), 0);
                     let mut rows = Vec::new();
-                    for doc in docs {
+                    for doc in docs.clone() {
                         let state = tx.load(&doc).await?;
-                        let sends = !state.rows.is_empty()
+                        // A commit that was split may have parted it from its campaign.
+                        let waits = !unacknowledged.is_empty()
+                            && awaits(&state).is_some_and(|c| {
+                                unacknowledged.contains(&c) && !has_campaign(&docs, &c)
+                            });
+                        let sends = !waits
+                            && !state.rows.is_empty()
                             && state.rows.iter().all(|r| r.row.parked.is_none());
                         let config = tx.config(&doc.collection)?;
                         let Some(write) = sends
@@ -365,6 +370,20 @@ impl Run<'_> {
             .await?;
         Ok(())
     }
+}
+
+fn has_campaign(docs: &[DocRef], id: &str) -> bool {
+    docs.iter()
+        .any(|d| d.collection.as_str() == "campaigns" && d.id.as_str() == id)
+}
+
+/// The campaign that has to be at the remote before this document, or with it.
+fn awaits(state: &DocState) -> Option<String> {
+    if state.doc.collection.as_str() == "campaigns" {
+        return None;
+    }
+    let campaign = state.view()?.fields.remove("campaignId")?;
+    campaign.as_str().map(str::to_owned)
 }
 
 fn company(docs: &[DocRef], pace: &Pace) -> Company {
