@@ -39,7 +39,7 @@ impl Text {
     pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         match self {
             Self::Line(line) => writeln!(out, "{line}"),
-            Self::Json(value) => writeln!(out, "{value:#}"),
+            Self::Json(value) => writeln!(out, "{}", escaped(&format!("{value:#}"))),
             Self::Table(table) => table.write(out),
         }
     }
@@ -117,6 +117,19 @@ pub(crate) fn printable(text: &str) -> String {
             }
         })
         .collect()
+}
+
+/// JSON in which no control character is left but the ends of lines: those above ASCII are allowed in it as they are.
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\n' => text.push(c),
+            c if c.is_control() => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => text.push(c),
+        }
+    }
+    text
 }
 
 /// A JSON value in one line of at most `most` characters.

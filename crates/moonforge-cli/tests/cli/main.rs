@@ -1,1 +1,10 @@
-//! Tests.
+//! The command line as scripts and people use it: the built program, run for each call.
+
+mod bad_files;
+mod bad_input;
+mod documents;
+mod journal;
+mod people;
+mod support;
+mod sync;
+mod transfer;

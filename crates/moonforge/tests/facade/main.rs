@@ -1,1 +1,5 @@
-//! Tests.
+//! The facade as an app uses it.
+
+mod cloud;
+mod repositories;
+mod watch;
