@@ -145,7 +145,7 @@ impl WriteTx {
         Ok(written(&state, true))
     }
 
-    async fn patch(
+    pub(crate) async fn patch(
         &mut self,
         doc: &DocRef,
         base_rev: Option<i64>,

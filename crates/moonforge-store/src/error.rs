@@ -37,6 +37,12 @@ pub enum StoreError {
     /// The edit may have reached the remote, so it can't be given up before that is known.
     #[error("the edit {0} may have reached the remote already; sync, then look again")]
     InFlight(u64),
+    /// A person settled the conflict before.
+    #[error("conflict {0} is settled already")]
+    AlreadySettled(u64),
+    /// The conflict holds no edit that could be written again.
+    #[error("conflict {0} holds no edit that could be written again; keep it as it is")]
+    NothingToBringBack(u64),
     /// The file was written by a newer version of Moonforge.
     #[error("the database was written by a newer version of Moonforge; update the app to open it")]
     NewerVersion,
@@ -86,6 +92,8 @@ impl StoreError {
             Self::Name(_) => "invalid_id",
             Self::BadCursor => "invalid_cursor",
             Self::InFlight(_) => "in_flight",
+            Self::AlreadySettled(_) => "already_settled",
+            Self::NothingToBringBack(_) => "nothing_to_bring_back",
             Self::NewerVersion => "newer_version",
             Self::NotADatabase(_) => "not_a_database",
             Self::CannotOpen(_) => "cannot_open",

@@ -1,8 +1,9 @@
 //! The conflict journal and the quarantine: what could not be kept, and what could not be read.
 
 use moonforge_model::{Conflict, DocRef, Fields, Timestamp};
-use sqlx::Row as _;
+use sqlx::{Row as _, SqliteConnection};
 
+use crate::edit::{EditTime, Written};
 use crate::error::StoreError;
 use crate::open::Store;
 use crate::tx::WriteTx;
@@ -49,36 +50,33 @@ impl Store {
 
     /// One entry of the journal.
     pub async fn conflict(&self, id: u64) -> Result<JournalEntry, StoreError> {
-        let row = sqlx::query("SELECT * FROM conflicts WHERE conflict_id = ?1")
-            .bind(id as i64)
-            .fetch_optional(&self.inner.readers)
-            .await?;
-        row.as_ref().map_or(
-            Err(StoreError::NoSuch {
-                what: "conflict",
-                id,
-            }),
-            entry,
-        )
+        let mut conn = self.inner.readers.acquire().await?;
+        load(&mut conn, id).await
     }
 
-    /// Marks an entry as settled by a person.
+    /// Marks an entry as settled by a person: what was kept is right.
     pub async fn settle_conflict(&self, id: u64, now: Timestamp) -> Result<(), StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
-                let done =
-                    sqlx::query("UPDATE conflicts SET resolved_at = ?2 WHERE conflict_id = ?1")
-                        .bind(id as i64)
-                        .bind(now.as_micros())
-                        .execute(tx.conn())
-                        .await?;
-                if done.rows_affected() == 0 {
-                    return Err(StoreError::NoSuch {
-                        what: "conflict",
-                        id,
-                    });
+                tx.open_conflict(id).await?;
+                tx.settle_conflict(id, now).await
+            })
+        })
+        .await
+    }
+
+    /// Writes what an entry lost again, as a new edit, and marks it as settled, in one transaction: never one without the
+    /// other.
+    pub async fn take_conflict(&self, id: u64, at: EditTime) -> Result<Written, StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let JournalEntry { doc, conflict, .. } = tx.open_conflict(id).await?;
+                if conflict.bring_back.is_empty() {
+                    return Err(StoreError::NothingToBringBack(id));
                 }
-                Ok(())
+                let written = tx.patch(&doc, None, conflict.bring_back, at).await?;
+                tx.settle_conflict(id, at.local).await?;
+                Ok(written)
             })
         })
         .await
@@ -103,6 +101,18 @@ impl Store {
     }
 }
 
+async fn load(conn: &mut SqliteConnection, id: u64) -> Result<JournalEntry, StoreError> {
+    let row = sqlx::query("SELECT * FROM conflicts WHERE conflict_id = ?1")
+        .bind(id as i64)
+        .fetch_optional(conn)
+        .await?;
+    let missing = StoreError::NoSuch {
+        what: "conflict",
+        id,
+    };
+    row.as_ref().map_or(Err(missing), entry)
+}
+
 fn entry(row: &sqlx::sqlite::SqliteRow) -> Result<JournalEntry, StoreError> {
     let text: String = row.try_get("entry")?;
     Ok(JournalEntry {
@@ -118,6 +128,24 @@ fn entry(row: &sqlx::sqlite::SqliteRow) -> Result<JournalEntry, StoreError> {
 }
 
 impl WriteTx {
+    /// An entry that nobody settled yet.
+    async fn open_conflict(&mut self, id: u64) -> Result<JournalEntry, StoreError> {
+        let entry = load(self.conn(), id).await?;
+        match entry.resolved_at {
+            Some(_) => Err(StoreError::AlreadySettled(id)),
+            None => Ok(entry),
+        }
+    }
+
+    async fn settle_conflict(&mut self, id: u64, now: Timestamp) -> Result<(), StoreError> {
+        sqlx::query("UPDATE conflicts SET resolved_at = ?2 WHERE conflict_id = ?1")
+            .bind(id as i64)
+            .bind(now.as_micros())
+            .execute(self.conn())
+            .await?;
+        Ok(())
+    }
+
     /// Adds an entry to the journal.
     pub async fn journal(
         &mut self,

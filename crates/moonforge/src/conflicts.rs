@@ -2,7 +2,7 @@
 
 use moonforge_store::JournalEntry;
 
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::forge::Moonforge;
 
 /// How a person settles a conflict.
@@ -55,19 +55,14 @@ impl Conflicts {
     /// `not_found`, `already_settled`, `nothing_to_bring_back`, `deleted` where the document is a tombstone now, and those
     /// of a patch.
     pub async fn resolve(&self, id: u64, resolution: Resolution) -> Result<(), Error> {
-        let entry = self.get(id).await?;
-        if entry.resolved_at.is_some() {
-            return Err(Kind::AlreadySettled(id).into());
-        }
-        if resolution == Resolution::Take {
-            let ops = entry.conflict.bring_back;
-            if ops.is_empty() {
-                return Err(Kind::NothingToBringBack(id).into());
+        let at = self.forge.edit_time().await?;
+        let store = self.forge.store();
+        match resolution {
+            Resolution::Keep => store.settle_conflict(id, at.local).await?,
+            Resolution::Take => {
+                store.take_conflict(id, at).await?;
             }
-            let at = self.forge.edit_time().await?;
-            self.forge.store().patch(entry.doc, None, ops, at).await?;
         }
-        let now = self.forge.clock().now();
-        Ok(self.forge.store().settle_conflict(id, now).await?)
+        Ok(())
     }
 }

@@ -31,10 +31,6 @@ pub(crate) enum Kind {
     NotADocument,
     /// A document and the type that it was asked for as don't fit each other.
     WrongForm(DocumentError),
-    /// The entry was settled before.
-    AlreadySettled(u64),
-    /// The entry has nothing that could be written again.
-    NothingToBringBack(u64),
 }
 
 impl Error {
@@ -50,8 +46,6 @@ impl Error {
             Kind::Remote(_) => "cloud_refused",
             Kind::NotADocument => "not_a_document",
             Kind::WrongForm(_) => "wrong_form",
-            Kind::AlreadySettled(_) => "already_settled",
-            Kind::NothingToBringBack(_) => "nothing_to_bring_back",
         }
     }
 
@@ -109,13 +103,6 @@ impl fmt::Display for Error {
             Kind::Remote(e) => write!(f, "the cloud refused: {}", e.message),
             Kind::NotADocument => f.write_str("a document is a JSON object"),
             Kind::WrongForm(e) => e.fmt(f),
-            Kind::AlreadySettled(id) => write!(f, "conflict {id} is settled already"),
-            Kind::NothingToBringBack(id) => {
-                write!(
-                    f,
-                    "conflict {id} holds no edit that could be written again; keep it as it is"
-                )
-            }
         }
     }
 }
@@ -135,7 +122,7 @@ impl StdError for Error {
             Kind::Embedded(e) => Some(e),
             Kind::Remote(e) => Some(e),
             Kind::WrongForm(e) => Some(e),
-            Kind::NotADocument | Kind::AlreadySettled(_) | Kind::NothingToBringBack(_) => None,
+            Kind::NotADocument => None,
         }
     }
 }

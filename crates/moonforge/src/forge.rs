@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use moonforge_model::{Collection, DocId, Registry};
+use moonforge_model::{Collection, DocId, Registry, Timestamp};
 use moonforge_ports::{Clock, Random, RemoteError};
 use moonforge_store::{EditTime, Store};
 use moonforge_sync::{SyncEngine, SyncOptions, SyncReport};
@@ -16,6 +16,9 @@ use crate::conflicts::Conflicts;
 use crate::documents::Documents;
 use crate::error::Error;
 use crate::outbox::Outbox;
+
+/// The store's note of when a sync last came to its end.
+const LAST_SYNC: &str = "last_sync";
 
 /// An open database and the cloud that it is kept in step with.
 ///
@@ -166,7 +169,14 @@ impl Moonforge {
         let span = tracing::info_span!("moonforge.sync");
         let run = async {
             match self.engine().await? {
-                Ok(engine) => Ok(engine.sync_now(options).await?),
+                Ok(engine) => {
+                    let report = engine.sync_now(options).await?;
+                    if report.stopped.is_none() {
+                        let now = self.clock().now().to_string();
+                        self.store().set_note(LAST_SYNC, now).await?;
+                    }
+                    Ok(report)
+                }
                 Err(unreachable) => self.offline(unreachable).await,
             }
         };
@@ -195,6 +205,12 @@ impl Moonforge {
             )
         };
         Ok(Ok(inner.engine.get_or_init(make).await))
+    }
+
+    /// When a sync last came to its end, by this device's clock.
+    pub(crate) async fn last_sync(&self) -> Result<Option<Timestamp>, Error> {
+        let note = self.store().note(LAST_SYNC).await?;
+        Ok(note.and_then(|at| at.parse().ok()))
     }
 
     /// The report of a run that didn't come as far as a request.

@@ -33,7 +33,7 @@ pub struct Status {
     pub parked: u64,
     /// How long the oldest edit on its way has waited, in seconds.
     pub oldest_pending_age_s: Option<u64>,
-    /// When a document was last in step with the cloud.
+    /// When a sync last came to its end, also where nothing had changed.
     pub last_synced_at: Option<Timestamp>,
     /// Documents of the cloud that can't be read.
     pub quarantined: u64,
@@ -67,11 +67,7 @@ impl Moonforge {
             pending: counts.pending,
             parked: counts.parked,
             oldest_pending_age_s: age,
-            last_synced_at: store
-                .collections
-                .values()
-                .filter_map(|c| c.last_synced_at)
-                .max(),
+            last_synced_at: self.last_sync().await?,
             quarantined: store.quarantined,
             collections: store.collections,
         })

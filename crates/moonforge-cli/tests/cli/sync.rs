@@ -139,6 +139,10 @@ fn status_shows_what_waits_and_when_it_was_in_step() {
     );
     assert!(after["last_synced_at"].is_string());
     assert_eq!(after["collections"]["scenes"]["dirty"], 0);
+    // A sync in which nothing moved is one too.
+    device.ok(&["sync"]);
+    let again = device.ok(&["status"]);
+    assert!(again["last_synced_at"].as_str() > after["last_synced_at"].as_str());
 }
 
 #[test]

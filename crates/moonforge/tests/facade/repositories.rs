@@ -363,3 +363,28 @@ async fn status_counts_what_waits() {
     assert!(status.last_synced_at.is_some());
     assert!(forge.doctor().await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_conflict_is_settled_once() {
+    use moonforge::Resolution::{Keep, Take};
+    let (forge, scene) = with_a_scene().await;
+    forge.sync_now().await.unwrap();
+    let edits = [increment("props.torches", 2)];
+    forge.scenes().patch(&scene.id, None, edits).await.unwrap();
+    let row = forge.outbox().list().await.unwrap()[0].row.row.n;
+    forge.outbox().discard(row).await.unwrap();
+    let id = forge.conflicts().list().await.unwrap()[0].conflict_id;
+    // While the document is deleted there is nothing to write to, and the entry stays open.
+    forge.scenes().delete(&scene.id).await.unwrap();
+    let error = forge.conflicts().resolve(id, Take).await.unwrap_err();
+    assert!(error.is_deleted());
+    assert_eq!(forge.conflicts().list().await.unwrap().len(), 1);
+    forge.scenes().restore(&scene.id).await.unwrap();
+    forge.conflicts().resolve(id, Take).await.unwrap();
+    for again in [Take, Keep] {
+        let error = forge.conflicts().resolve(id, again).await.unwrap_err();
+        assert_eq!(error.code(), "already_settled");
+    }
+    let now = forge.scenes().get(&scene.id).await.unwrap().unwrap();
+    assert_eq!(now.extra["props"]["torches"], 2);
+}
