@@ -87,11 +87,17 @@ fn merge_deletions(
     conflicts: &mut Vec<Conflict>,
 ) -> Vec<Row> {
     let mut state: Option<Deletion> = theirs.envelope.deleted.clone();
-    let was_deleted = base.is_some_and(|b| b.envelope.deleted.is_some());
-    let newly_deleted = state.is_some() && !was_deleted;
+    // Whether its author saw a tombstone.
+    let mut seen_deleted = base.is_some_and(|b| b.envelope.deleted.is_some());
     let mut edits = Map::new();
     let mut kept = Vec::with_capacity(rows.len());
     for row in rows {
+        let saw_deleted = seen_deleted;
+        match &row.op {
+            RowOp::Delete { .. } => seen_deleted = true,
+            RowOp::Restore { .. } => seen_deleted = false,
+            RowOp::Patch { .. } | RowOp::Create { .. } => {}
+        }
         match &row.op {
             RowOp::Delete { .. } if state.is_some() => continue,
             RowOp::Delete { delete_id } => {
@@ -109,7 +115,7 @@ fn merge_deletions(
                 }
                 state = None;
             }
-            RowOp::Patch { ops } if newly_deleted && state.is_some() => {
+            RowOp::Patch { ops } if !saw_deleted && state.is_some() => {
                 let mut ours = base.map(|b| b.fields.clone()).unwrap_or_default();
                 for op in ops {
                     let _ = apply(&mut ours, op);

@@ -462,3 +462,29 @@ proptest! {
         prop_assert!(diff_present(&config(), &fields, &part).is_empty());
     }
 }
+
+#[test]
+fn an_edit_after_a_restore_that_came_too_late_is_journaled() {
+    let mut base = base();
+    base.envelope.deleted = Some(Deletion {
+        at: at(10),
+        delete_id: Some("d1".into()),
+        purge_at: None,
+    });
+    let mut theirs = base.clone();
+    theirs.envelope.update_time = at(30);
+    theirs.envelope.deleted = Some(Deletion {
+        at: at(30),
+        delete_id: Some("d2".into()),
+        purge_at: None,
+    });
+    let delete_id = "d1".to_owned();
+    let rows = [
+        row(1, 20, RowOp::Restore { delete_id }),
+        patch(21, vec![set("name", "Mine")]),
+    ];
+    let merged = merge(&config(), Some(&base), &theirs, &rows, at(40));
+    assert_eq!(merged.rows, rows[1..]);
+    assert_eq!(merged.conflicts.len(), 1);
+    assert_eq!(merged.conflicts[0].reason, ConflictReason::Deleted);
+}

@@ -44,8 +44,9 @@ impl Store {
     ) -> Result<Held, StoreError> {
         let table = self.table(collection)?;
         let campaign = campaign_column(collection);
+        // `sum` fails where the sum leaves 64 bits, which a console can bring about.
         let sql = format!(
-            "SELECT count(*), coalesce(sum(m.synced_rev), 0) FROM local_metas m
+            "SELECT count(*), cast(total(m.synced_rev) AS INTEGER) FROM local_metas m
              JOIN {} d ON d.id = m.doc_id
              WHERE m.collection = ?1 AND m.base_state = 'known' AND {}
                AND (?2 IS NULL OR d.{campaign} IN (SELECT value FROM json_each(?2)))
@@ -154,8 +155,7 @@ impl Store {
                  JOIN local_metas m ON m.doc_ref = ?1 || '/' || d.id
                  WHERE {} AND m.dirty = 0 AND m.base_state = 'known' AND d.campaign_id IS NOT NULL
                    AND NOT EXISTS (SELECT 1 FROM campaigns c WHERE c.id = d.campaign_id)",
-                table.name,
-                table.only.replace("collection", "d.collection"),
+                table.name, table.only_d,
             );
             let ids: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
                 .bind(config.name.as_str())
@@ -234,17 +234,11 @@ impl Store {
                     }
                     let table = tx.table(&config.name)?;
                     let (name, only) = (table.name, table.only_d.clone());
-                    let which = format!(
-                        "FROM {name} d WHERE {} AND d.{} = ?1 AND {condition}",
-                        only,
-                        campaign_column(&config.name),
-                    );
                     let sql = format!(
-                        "SELECT d.id, coalesce(m.dirty, 0) {} ",
-                        which.replace(
-                            "WHERE",
-                            "LEFT JOIN local_metas m ON m.doc_ref = ?2 || '/' || d.id WHERE"
-                        )
+                        "SELECT d.id, coalesce(m.dirty, 0) FROM {name} d
+                         LEFT JOIN local_metas m ON m.doc_ref = ?2 || '/' || d.id
+                         WHERE {only} AND d.{} = ?1 AND {condition}",
+                        campaign_column(&config.name),
                     );
                     let found: Vec<(String, bool)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
                         .bind(&campaign)

@@ -15,7 +15,8 @@ use crate::tx::WriteTx;
 pub struct Incarnations {
     /// The one that writes now.
     pub current: String,
-    /// Those that were closed when a copy was noticed, with the highest row number that they had reached here.
+    /// Those that were closed when a copy was noticed, with the highest row number that they had reached here; the highest
+    /// number of all where both copies wrote under it.
     pub closed: BTreeMap<String, u64>,
 }
 
@@ -152,6 +153,19 @@ impl WriteTx {
             .await?;
         put(self.conn(), "incarnation", &incarnation).await?;
         Ok(incarnation)
+    }
+
+    /// Begins another incarnation because an unnoticed copy of this file writes under the current one. What either wrote
+    /// under it can't be told apart by its number, however high that is.
+    pub async fn mint_beside_a_copy(&mut self, now: Timestamp) -> Result<String, StoreError> {
+        let shared = get(self.conn(), "incarnation").await?;
+        let minted = self.mint_incarnation(now).await?;
+        sqlx::query("UPDATE incarnations SET closed_at_n = ?1 WHERE incarnation = ?2")
+            .bind(i64::MAX)
+            .bind(shared)
+            .execute(self.conn())
+            .await?;
+        Ok(minted)
     }
 
     /// The copies of this file.

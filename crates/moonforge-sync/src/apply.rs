@@ -161,7 +161,7 @@ async fn apply_version(
         &incarnations,
     );
     if settlement.copied {
-        tx.mint_incarnation(door.now).await?;
+        tx.mint_beside_a_copy(door.now).await?;
     }
     // The rows that remain were written over the old base and the rows before them that are now in the version.
     let covered: Vec<&Row> = rows

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use moonforge_model::Timestamp;
 use moonforge_ports::{Clock, Random, RemoteError, RemoteStore};
 use moonforge_store::{EditTime, Store, StoreError};
 
@@ -158,15 +159,17 @@ impl Run<'_> {
             Some(uid) => Some(self.list_campaigns(&uid).await?),
             None => None,
         };
+        let mut pulled = Vec::new();
         for mut group in self.groups(seen.as_ref()).await? {
             match self.pull_group(&mut group).await {
-                Ok(()) => {}
+                Ok(read_time) => pulled.push((group, read_time)),
                 // One campaign that denies must not keep the others from being read.
                 Err(Failure::Answer(error)) if group.campaigns.len() > 1 => {
                     tracing::debug!(%error, collection = %group.collection, "asking campaign by campaign");
                     for mut one in group.split() {
                         match self.pull_group(&mut one).await {
-                            Ok(()) | Err(Failure::Answer(_)) => {}
+                            Ok(read_time) => pulled.push((one, read_time)),
+                            Err(Failure::Answer(_)) => {}
                             Err(stop) => return Err(stop),
                         }
                     }
@@ -179,11 +182,12 @@ impl Run<'_> {
                 Err(stop) => return Err(stop),
             }
         }
-        Ok(())
+        Ok(self.gather(pulled).await?)
     }
 
-    async fn pull_group(&mut self, group: &mut crate::pull::Group) -> Result<(), Failure> {
-        self.pull(group).await?;
-        self.reconcile(group).await
+    async fn pull_group(&mut self, group: &mut crate::pull::Group) -> Result<Timestamp, Failure> {
+        let read_time = self.pull(group).await?;
+        self.reconcile(group).await?;
+        Ok(read_time)
     }
 }

@@ -6,7 +6,7 @@ use moonforge_model::{
     CollectionConfig, Envelope, FieldPath, Fields, Folded, Guard, Row, Version, WriterMark,
     Writers, set_at, time_value, value_at,
 };
-use moonforge_ports::{Precondition, RemoteWrite, WriteResult};
+use moonforge_ports::{Precondition, RemoteWrite, WriteResult, as_stored};
 use moonforge_store::{Base, DocState};
 use serde_json::{Value, json};
 
@@ -28,6 +28,7 @@ pub(crate) struct Planned {
 impl Planned {
     /// The version that the remote now holds, known from its answer without a read.
     pub(crate) fn outcome(mut self, result: &WriteResult) -> Version {
+        self.version.fields = as_stored(self.version.fields);
         self.version.envelope.update_time = result.update_time;
         self.version.envelope.updated_at = result.server_times.first().copied();
         self.version
@@ -52,7 +53,9 @@ pub(crate) fn plan(
     let mut folded = fold_with_owner(config, base, &rows, uid);
     let marks = marks(&rows);
     let rev = match config.guard {
-        Guard::Rev => Some(base.map_or(0, |b| b.envelope.rev.map_or(0, |rev| rev + 1))),
+        Guard::Rev => {
+            Some(base.map_or(0, |b| b.envelope.rev.map_or(0, |rev| rev.saturating_add(1))))
+        }
         Guard::UpdateTime => base.and_then(|b| b.envelope.rev),
     };
     let mut writers: Writers = base.map(|b| b.envelope.writers.clone()).unwrap_or_default();

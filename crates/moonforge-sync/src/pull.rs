@@ -1,5 +1,6 @@
 //! Pull: what changed at the remote, by a fast cursor; and what a fast cursor can miss, by a settled one behind it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -72,10 +73,49 @@ impl Group {
 }
 
 impl Run<'_> {
-    /// Reads what is new in a group, then checks what the cursor may have missed. Keeps the checkpoint.
-    pub(crate) async fn pull(&mut self, group: &mut Group) -> Result<(), Failure> {
+    /// Reads what is new in a group, then checks what the cursor may have missed. Keeps the checkpoint, and says when this
+    /// was so by the remote's clock.
+    pub(crate) async fn pull(&mut self, group: &mut Group) -> Result<Timestamp, Failure> {
         let read_time = self.pull_fast(group).await?;
-        self.pull_settled(group, read_time).await
+        self.pull_settled(group, read_time).await?;
+        Ok(read_time)
+    }
+
+    /// Moves groups that are read to their end, and owe nothing, to one and the same place, so that their campaigns share
+    /// a query from the next run on. Nothing of them can lie before the furthest of their cursors, once L has passed since.
+    pub(crate) async fn gather(&self, pulled: Vec<(Group, Timestamp)>) -> Result<(), StoreError> {
+        let at_rest = |g: &Group| {
+            g.checkpoint.owed.is_none()
+                && g.checkpoint.settled == g.checkpoint.fast.as_ref().map(|c| c.at)
+        };
+        let mut sets: BTreeMap<(Collection, bool), Vec<Group>> = BTreeMap::new();
+        let late = self.options.late_visibility;
+        let oldest = pulled.iter().map(|(_, read_time)| *read_time).min();
+        for (group, _) in pulled.into_iter().filter(|(g, _)| g.only().is_some()) {
+            let settled = group.checkpoint.settled.map(|at| at.saturating_add(late));
+            if at_rest(&group) && settled <= oldest {
+                let key = (group.collection.clone(), group.restricted);
+                sets.entry(key).or_default().push(group);
+            }
+        }
+        for set in sets.into_values().filter(|set| set.len() > 1) {
+            let of =
+                |f: fn(&Checkpoint) -> Option<Timestamp>| set.iter().map(move |g| f(&g.checkpoint));
+            let common = Checkpoint {
+                fast: set.iter().filter_map(|g| g.checkpoint.fast.clone()).max(),
+                settled: of(|c| c.settled).max().flatten(),
+                reconciled_at: of(|c| c.reconciled_at).min().flatten(),
+                listed_at: of(|c| c.listed_at).min().flatten(),
+                ..Checkpoint::default()
+            };
+            for mut group in set {
+                if group.checkpoint != common {
+                    group.checkpoint = common.clone();
+                    self.keep(&group).await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn pull_fast(&mut self, group: &mut Group) -> Result<Timestamp, Failure> {
@@ -247,6 +287,7 @@ impl Run<'_> {
             .into_iter()
             .map(|d| self.incoming(d, read_time))
             .collect();
+        let docs: Vec<_> = looks.iter().map(|l| l.doc.clone()).collect();
         let door = self.door.clone();
         let applied: Vec<Applied> = self
             .store
@@ -267,7 +308,7 @@ impl Run<'_> {
                 })
             })
             .await?;
-        applied.iter().for_each(|a| self.count(a));
+        self.count(docs, &applied);
         Ok(())
     }
 

@@ -348,7 +348,7 @@ impl Run<'_> {
         }
     }
 
-    async fn park(
+    pub(crate) async fn park(
         &mut self,
         doc: &DocRef,
         reason: ParkReason,

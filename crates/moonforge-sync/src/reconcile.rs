@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use moonforge_model::{DocId, DocRef, Guard, Timestamp};
+use moonforge_model::{DocId, DocRef, Guard, ParkReason, Timestamp};
 use moonforge_ports::{QueryEvent, RemoteError, RemoteErrorKind, RemoteQuery};
 
 use crate::apply::{Incoming, Seen};
@@ -86,6 +86,16 @@ impl Run<'_> {
         for id in gone {
             let Ok(id) = DocId::new(id) else { continue };
             let doc = DocRef::new(group.collection.clone(), id);
+            // Out of sight isn't deleted: before an edit is given up for that, the document is asked for by name.
+            if self.store.is_dirty(&doc).await? {
+                for (doc, look) in self.look_each(&[doc]).await? {
+                    match look {
+                        Ok(look) => drop(self.apply(vec![look]).await?),
+                        Err(error) => self.park(&doc, ParkReason::Denied, &error).await?,
+                    }
+                }
+                continue;
+            }
             let look = Incoming {
                 doc,
                 seen: Seen::Absent,

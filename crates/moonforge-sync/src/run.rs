@@ -1,5 +1,6 @@
 //! One run: its patience with failures, and its report.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use moonforge_model::{DocRef, Timestamp, Version, check_types};
@@ -51,6 +52,14 @@ impl From<StoreError> for Failure {
     }
 }
 
+/// The documents that the report's figures stand for: each counts once a run.
+#[derive(Debug, Default)]
+struct Counted {
+    pushed: HashSet<DocRef>,
+    pulled: HashSet<DocRef>,
+    merged: HashSet<DocRef>,
+}
+
 /// A run's surroundings and its count of failures.
 pub(crate) struct Run<'a> {
     pub(crate) store: &'a Store,
@@ -61,6 +70,7 @@ pub(crate) struct Run<'a> {
     pub(crate) uid: Option<String>,
     pub(crate) door: Door,
     pub(crate) report: SyncReport,
+    counted: Counted,
     /// Whom the file is to be bound to at the first answer.
     owner: Option<String>,
     first_failure: Option<Duration>,
@@ -90,6 +100,7 @@ impl<'a> Run<'a> {
             uid,
             door,
             report: SyncReport::default(),
+            counted: Counted::default(),
             owner: Some(owner),
             first_failure: None,
             refreshed: false,
@@ -208,6 +219,7 @@ impl<'a> Run<'a> {
     /// Passes looks through the door, all in one transaction, and counts them.
     pub(crate) async fn apply(&mut self, looks: Vec<Incoming>) -> Result<Vec<Applied>, StoreError> {
         let door = self.door.clone();
+        let docs: Vec<DocRef> = looks.iter().map(|l| l.doc.clone()).collect();
         let applied = self
             .store
             .write(move |tx| {
@@ -221,16 +233,19 @@ impl<'a> Run<'a> {
                 })
             })
             .await?;
-        applied.iter().for_each(|a| self.count(a));
+        self.count(docs, &applied);
         Ok(applied)
     }
 
-    pub(crate) fn count(&mut self, applied: &Applied) {
-        self.report.pushed += u64::from(applied.settled);
-        self.report.pulled += u64::from(applied.changed);
-        self.report.merged += u64::from(applied.merged);
-        self.report.conflicts += applied.conflicts;
-        self.report.quarantined += u64::from(applied.quarantined);
+    pub(crate) fn count(&mut self, docs: Vec<DocRef>, applied: &[Applied]) {
+        let (report, counted) = (&mut self.report, &mut self.counted);
+        for (doc, applied) in docs.into_iter().zip(applied) {
+            report.pushed += u64::from(applied.settled && counted.pushed.insert(doc.clone()));
+            report.merged += u64::from(applied.merged && counted.merged.insert(doc.clone()));
+            report.pulled += u64::from(applied.changed && counted.pulled.insert(doc));
+            report.conflicts += applied.conflicts;
+            report.quarantined += u64::from(applied.quarantined);
+        }
     }
 
     /// After an answer: binds the file, and keeps how far the remote's clock is ahead of the device's, where it moved by more than a network's delay.

@@ -1,0 +1,69 @@
+//! What others write must neither stop a sync nor make devices differ.
+
+use moonforge_model::{Collection, CollectionConfig, Registry};
+use serde_json::json;
+
+use crate::support::{Cloud, doc, fields, set};
+
+#[tokio::test]
+async fn a_rev_at_the_end_of_its_range_stops_nothing() {
+    let cloud = Cloud::new();
+    let device = cloud.device(None, "a").await;
+    for n in 0..8 {
+        let hostile = doc("scenes", &format!("s{n}"));
+        cloud.server.console_set(
+            &hostile,
+            fields(json!({"title": "t", "campaignId": "c", "rev": i64::MAX,
+                          "updatedAt": "2026-09-21T14:13:20Z"})),
+        );
+    }
+    device.sync().await;
+    cloud.pass(200);
+    device.sync().await;
+    cloud.pass(90_000);
+    device.reconcile().await;
+    let edited = doc("scenes", "s0");
+    device.patch(&edited, vec![set("title", "u")]).await;
+    device.sync().await;
+    assert_eq!(cloud.there(&edited, "title"), Some(json!("u")));
+}
+
+#[tokio::test]
+async fn a_time_written_with_an_offset_is_the_same_text_on_all_devices() {
+    let cloud = Cloud::new();
+    let (a, b) = (cloud.device(None, "a").await, cloud.device(None, "b").await);
+    let session = doc("sessions", "n");
+    a.put(
+        &session,
+        json!({"title": "t", "campaignId": "c", "datetime": "2026-01-01T12:00:00.123456789+02:00"}),
+    )
+    .await;
+    a.sync().await;
+    b.sync().await;
+    let there = cloud.there(&session, "datetime");
+    assert_eq!(a.field(&session, "datetime").await, there);
+    assert_eq!(b.field(&session, "datetime").await, there);
+}
+
+#[tokio::test]
+async fn an_apps_collection_may_have_any_name() {
+    let cloud = Cloud::new();
+    for name in ["WHEREABOUTS", "collection", "it's"] {
+        let mut registry = Registry::builtin();
+        let collection = Collection::new(name).unwrap();
+        registry
+            .register(CollectionConfig::new(collection, []))
+            .unwrap();
+        let device = cloud.device_with(None, name, registry).await;
+        let thing = doc(name, "it's \"100%\" ü");
+        device
+            .put(&thing, json!({"campaignId": "c", "name": "x"}))
+            .await;
+        device.sync().await;
+        assert!(cloud.server.document(&thing).is_some());
+        // Of a campaign that isn't held here.
+        assert_eq!(device.store.orphaned_campaigns().await.unwrap(), ["c"]);
+        assert_eq!(device.store.leave_campaign("c").await.unwrap(), 1);
+        assert_eq!(device.view(&thing).await, None);
+    }
+}

@@ -1,0 +1,8 @@
+//! The engine against a simulated Firestore: one test a sentence of the protocol that the seeds of the simulation rarely
+//! reach.
+
+mod copies;
+mod counting;
+mod hostile;
+mod sight;
+mod support;
