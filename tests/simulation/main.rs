@@ -5,12 +5,15 @@
 
 use moonforge_e2e::simulation::{Outcome, Profile, run_seed};
 
-const PROFILES: [Profile; 5] = [
+const PROFILES: [Profile; 8] = [
     Profile::Mixed,
     Profile::LostAnswers,
     Profile::SlowCommits,
     Profile::Copies,
     Profile::Consoles,
+    Profile::PutBack,
+    Profile::Erasers,
+    Profile::Members,
 ];
 
 fn variable(name: &str, default: u64) -> u64 {

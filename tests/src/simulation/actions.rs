@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::device::Device;
 use super::oracle::Edit;
-use super::world::World;
+use super::world::{Profile, World};
 
 fn doc(collection: &str, id: &str) -> DocRef {
     DocRef::parse(collection, id).expect("a sound name")
@@ -31,7 +31,9 @@ impl World {
         let campaign = format!("c{}", self.rng.below(2));
         let entity = doc("entities", &format!("{campaign}-e{}", self.rng.below(3)));
         let scene = doc("scenes", &format!("{campaign}-s{}", self.rng.below(2)));
-        let choice = self.rng.below(16);
+        let player = device.remote.uid().as_deref() != Some("gm");
+        // What a player does to a campaign is another matter.
+        let choice = self.rng.below(16).max(if player { 2 } else { 0 });
         let target = match choice {
             0 | 1 => doc("campaigns", &campaign),
             2..=4 => scene,
@@ -70,13 +72,14 @@ impl World {
                 store.delete(target.clone(), at).await.map(|_| ()),
                 Edit::Delete,
             ),
-            (_, Some(_)) if !live => {
+            (_, Some(view)) if !live => {
                 if !self.rng.one_in(2) {
                     return;
                 }
+                let delete_id = view.deleted.as_ref().map(|d| d.id().to_owned());
                 (
                     store.restore(target.clone(), at).await.map(|_| ()),
-                    Edit::Restore,
+                    Edit::Restore(delete_id.unwrap_or_default()),
                 )
             }
             (_, Some(view)) => {
@@ -171,6 +174,13 @@ impl World {
     fn creation(&self, target: &DocRef, campaign: &str, unique: &str) -> Fields {
         match target.collection.as_str() {
             "campaigns" => fields(json!({"name": unique, "ownerUid": "gm", "memberUids": ["gm"]})),
+            "entities" if self.profile == Profile::Members => {
+                let visibility = ["gm", "players"][self.rng.below(2) as usize];
+                fields(
+                    json!({"name": unique, "kind": "npc", "campaignId": campaign,
+                              "visibility": visibility, "playerUids": ["pl"]}),
+                )
+            }
             "scenes" => {
                 fields(json!({"title": unique, "campaignId": campaign, "content": "first\nlast\n"}))
             }

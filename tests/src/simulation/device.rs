@@ -14,6 +14,8 @@ use moonforge_testkit::clock::ManualClock;
 use moonforge_testkit::random::SeededRandom;
 use tokio::sync::Notify;
 
+use super::upheavals::OldCopy;
+
 /// The device's clock: the world's, and how far it is off.
 struct DeviceClock {
     world: Arc<ManualClock>,
@@ -87,6 +89,7 @@ pub(crate) struct Device {
     pub(crate) killed: Arc<Notify>,
     pub(crate) syncing: AtomicBool,
     pub(crate) starts: AtomicU64,
+    pub(crate) old_copy: Mutex<Option<OldCopy>>,
 }
 
 impl Device {
@@ -114,6 +117,7 @@ impl Device {
             killed: Arc::new(Notify::new()),
             syncing: AtomicBool::new(false),
             starts: AtomicU64::new(0),
+            old_copy: Mutex::new(None),
         });
         device.reopen().await;
         device
@@ -148,6 +152,16 @@ impl Device {
         if let Some(running) = running {
             running.store.close().await;
         }
+        self.reopen().await;
+    }
+
+    /// The file becomes what its copy at `path` was, without becoming another file.
+    pub(crate) async fn put_back(&self, path: &Path) {
+        let running = self.running.lock().expect("no panic while held").take();
+        if let Some(running) = running {
+            running.store.close().await;
+        }
+        std::fs::copy(path, &self.path).expect("the copy fits");
         self.reopen().await;
     }
 

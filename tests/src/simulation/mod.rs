@@ -8,6 +8,7 @@
 mod actions;
 mod device;
 mod oracle;
+mod upheavals;
 mod world;
 
 pub use world::{Outcome, Profile, run_seed};

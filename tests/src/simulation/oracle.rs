@@ -32,7 +32,8 @@ pub(crate) enum Edit {
         line: String,
     },
     Delete,
-    Restore,
+    /// With the delete that it undoes.
+    Restore(String),
 }
 
 #[derive(Clone, Debug)]
@@ -50,6 +51,8 @@ pub(crate) struct Oracle {
     edits: Vec<Recorded>,
     /// Copies and what they were copied from.
     copies: BTreeMap<String, String>,
+    /// What stood in journals that are no more.
+    journal: Vec<JournalEntry>,
 }
 
 impl Oracle {
@@ -60,6 +63,28 @@ impl Oracle {
             edit,
             certain,
         });
+    }
+
+    /// How much was done so far.
+    pub(crate) fn len(&self) -> usize {
+        self.edits.len()
+    }
+
+    /// A device's file is what it was after the first `known` edits: what its person did since may be nowhere.
+    pub(crate) fn put_back(&mut self, device: &str, known: usize, journal: Vec<JournalEntry>) {
+        let since = self.edits[known..].iter_mut();
+        since
+            .filter(|e| e.device == device)
+            .for_each(|e| e.certain = false);
+        self.journal.extend(journal);
+    }
+
+    /// A device keeps its edits of a document to itself.
+    pub(crate) fn parked(&mut self, device: &str, doc: &DocRef) {
+        let edits = self.edits.iter_mut();
+        edits
+            .filter(|e| e.device == device && e.doc == *doc)
+            .for_each(|e| e.certain = false);
     }
 
     pub(crate) fn copied(&mut self, from: &str, to: &str) {
@@ -97,12 +122,18 @@ impl World {
         let oracle = self.oracle.lock().expect("no panic while held");
         rev_rises_by_one(self);
         nothing_is_doubtful(self.profile, &evidence);
+        only_a_restore_undoes_a_delete(&oracle, self);
         increments_add_up(&oracle, &evidence);
         nothing_vanishes(&oracle, &evidence, self);
     }
 
     async fn evidence(&self) -> Evidence {
-        let mut journal = Vec::new();
+        let mut journal = self
+            .oracle
+            .lock()
+            .expect("no panic while held")
+            .journal
+            .clone();
         for device in self.device_list() {
             journal.extend(
                 device
@@ -129,14 +160,34 @@ impl World {
             let name = &device.name;
             let store = device.store();
             let outbox = store.outbox().await.expect("the outbox reads");
-            assert!(outbox.is_empty(), "{name}: rows are left: {outbox:?}");
+            let uid = device.remote.uid().unwrap_or_default();
+            let kept: BTreeSet<DocRef> = outbox
+                .iter()
+                .filter(|e| uid != "gm" && e.row.row.parked.is_some())
+                .map(|e| e.doc.clone())
+                .collect();
+            assert!(
+                outbox.iter().all(|e| kept.contains(&e.doc)),
+                "{name}: rows are left: {outbox:?}"
+            );
+            for doc in &kept {
+                let mut oracle = self.oracle.lock().expect("no panic while held");
+                oracle.parked(name, doc);
+            }
             for (doc, there) in &evidence.server {
+                if kept.contains(doc) {
+                    continue;
+                }
                 let wanted = doc.clone();
                 let state = store
                     .write(move |tx| Box::pin(async move { tx.load(&wanted).await }))
                     .await
                     .expect("a document loads");
                 let here = state.view();
+                if uid != "gm" && !sees(&evidence.server, doc, &uid) {
+                    assert_eq!(here, None, "{name}: {doc} is not for {uid}'s eyes");
+                    continue;
+                }
                 let same = here
                     .as_ref()
                     .is_some_and(|h| h.fields == there.fields && h.deleted == there.deleted);
@@ -190,10 +241,45 @@ fn rev_rises_by_one(world: &World) {
         let before = revs.insert(applied.doc.clone(), rev);
         assert_eq!(
             rev,
-            before.map_or(0, |b| b + 1),
+            match (before, &applied.uid) {
+                (Some(before), Some(_)) => before + 1,
+                // A console leaves it as it is.
+                (Some(before), None) => before,
+                (None, _) => 0,
+            },
             "{}: the rev jumped",
             applied.doc
         );
+    }
+}
+
+/// Invariant 9: a deleted document comes back only by an explicit restore of that very delete.
+fn only_a_restore_undoes_a_delete(oracle: &Oracle, world: &World) {
+    let restored: BTreeSet<&str> = oracle
+        .edits
+        .iter()
+        .filter_map(|e| match &e.edit {
+            Edit::Restore(delete_id) => Some(delete_id.as_str()),
+            _ => None,
+        })
+        .collect();
+    let mut tombstones: BTreeMap<DocRef, String> = BTreeMap::new();
+    for applied in world.server.history() {
+        let Some(fields) = &applied.fields else {
+            continue;
+        };
+        match fields.get("deleteId").and_then(Value::as_str) {
+            Some(id) => drop(tombstones.insert(applied.doc.clone(), id.to_owned())),
+            None => {
+                if let Some(id) = tombstones.remove(&applied.doc) {
+                    assert!(
+                        restored.contains(id.as_str()),
+                        "{}: came back, and nobody restored it",
+                        applied.doc
+                    );
+                }
+            }
+        }
     }
 }
 
@@ -204,7 +290,11 @@ fn nothing_is_doubtful(profile: Profile, evidence: &Evidence) {
         .iter()
         .find(|e| e.conflict.reason == ConflictReason::MayHaveBeenApplied);
     assert!(
-        doubtful.is_none() || profile == Profile::Copies,
+        doubtful.is_none()
+            || matches!(
+                profile,
+                Profile::Copies | Profile::PutBack | Profile::Erasers
+            ),
         "nobody knows of {doubtful:?}"
     );
 }
@@ -302,11 +392,14 @@ fn nothing_vanishes(oracle: &Oracle, evidence: &Evidence, world: &World) {
                     "{doc} {path}: {value} of {device} is gone"
                 );
             }
-            Edit::Create | Edit::Increment { .. } | Edit::Delete | Edit::Restore => {}
+            Edit::Create | Edit::Increment { .. } | Edit::Delete | Edit::Restore(_) => {}
         }
     }
     no_silent_overwrite(oracle, evidence, world);
-    nobody_conflicts_with_himself(evidence);
+    // A file that was put back conflicts with its own past.
+    if world.profile != Profile::PutBack {
+        nobody_conflicts_with_himself(evidence);
+    }
 }
 
 /// What one person writes twice on one device is no conflict. (Each value begins with its device's name.)
@@ -381,4 +474,30 @@ fn no_silent_overwrite(oracle: &Oracle, evidence: &Evidence, world: &World) {
             );
         }
     }
+}
+
+/// Whether the rules let `uid` read a document.
+fn sees(server: &BTreeMap<DocRef, Folded>, doc: &DocRef, uid: &str) -> bool {
+    let text = |doc: &DocRef, field: &str| {
+        let value = server.get(doc)?.fields.get(field)?;
+        value.as_str().map(str::to_owned)
+    };
+    let is_campaign = doc.collection.as_str() == "campaigns";
+    let campaign = match is_campaign {
+        true => Some(doc.clone()),
+        false => text(doc, "campaignId").and_then(|c| DocRef::parse("campaigns", &c).ok()),
+    };
+    let Some(campaign) = campaign.and_then(|c| server.get(&c)) else {
+        return false;
+    };
+    let member = campaign.fields.get("memberUids").is_some_and(|uids| {
+        uids.as_array()
+            .is_some_and(|uids| uids.iter().any(|u| u.as_str() == Some(uid)))
+    });
+    let role = campaign
+        .fields
+        .get("roles")
+        .and_then(|roles| roles.get(uid));
+    let leads = role.is_none_or(|role| role == "dm");
+    member && (is_campaign || leads || text(doc, "visibility").as_deref() == Some("players"))
 }

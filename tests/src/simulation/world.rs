@@ -13,7 +13,9 @@ use moonforge_store::StoreError;
 use moonforge_sync::{SyncError, SyncOptions};
 use moonforge_testkit::clock::ManualClock;
 use moonforge_testkit::random::SeededRandom;
-use moonforge_testkit::simulated::{Call, CallKind, Fault, Gate, GatePoint, SimulatedFirestore};
+use moonforge_testkit::simulated::{
+    Call, CallKind, Fault, Gate, GatePoint, Moment, SimulatedFirestore,
+};
 
 use super::device::Device;
 use super::oracle::Oracle;
@@ -31,6 +33,12 @@ pub enum Profile {
     Copies,
     /// An operator's console writes, erases and deletes without knowing the protocol.
     Consoles,
+    /// Older copies of files are put back in place, so that nothing tells them from the files that went on.
+    PutBack,
+    /// A console erases `writers`, while processes die between a commit and its answer.
+    Erasers,
+    /// A second account is let in and out, changes its role, and edits what it may and may not.
+    Members,
 }
 
 /// What a seed came to.
@@ -70,9 +78,13 @@ impl World {
     }
 
     pub(crate) async fn add_device(&self, path: PathBuf) -> Arc<Device> {
+        self.add_device_of("gm", path).await
+    }
+
+    async fn add_device_of(&self, uid: &str, path: PathBuf) -> Arc<Device> {
         let number = self.device_list().len();
         let name = format!("d{number}");
-        let remote = self.server.connect(Some("gm".to_owned()), &name);
+        let remote = self.server.connect(Some(uid.to_owned()), &name);
         let device = Device::start(name, path, remote, self.clock.clone(), self.rng.next()).await;
         self.devices
             .lock()
@@ -95,7 +107,13 @@ impl World {
         }
         let chance = match self.profile {
             Profile::LostAnswers => 3,
-            Profile::Mixed | Profile::SlowCommits | Profile::Copies | Profile::Consoles => 6,
+            Profile::Mixed
+            | Profile::SlowCommits
+            | Profile::Copies
+            | Profile::Consoles
+            | Profile::PutBack
+            | Profile::Erasers
+            | Profile::Members => 6,
         };
         if !self.rng.one_in(chance) {
             return Fault::None;
@@ -137,6 +155,7 @@ impl World {
         self.outcome.lock().expect("no panic while held").syncs += 1;
         self.depth.fetch_add(1, Ordering::Relaxed);
         let engine = device.engine();
+        let campaigns = self.campaigns_there();
         let result = tokio::select! {
             biased;
             () = device.killed.notified() => None,
@@ -172,6 +191,9 @@ impl World {
             Some(Err(error)) => panic!("{}: sync failed: {error:?}", device.name),
         };
         device.disarm();
+        if finished {
+            self.check_parked(device, &campaigns).await;
+        }
         finished
     }
 
@@ -239,7 +261,7 @@ impl World {
             6 => {
                 self.server.deliver(0);
             }
-            7 => {
+            7 | 8 if self.rng_kills(point) => {
                 if let Some(device) = devices.iter().find(|d| d.name == point.call.device) {
                     device.killed.notify_one();
                     return true;
@@ -248,6 +270,12 @@ impl World {
             _ => {}
         }
         false
+    }
+
+    /// Whether this is a moment to die. Between a commit and its answer it matters most.
+    fn rng_kills(&self, point: &GatePoint) -> bool {
+        let unanswered = point.call.kind == CallKind::Commit && point.moment == Moment::Answering;
+        (self.profile == Profile::Erasers && unanswered) || self.rng.one_in(2)
     }
 
     /// One step of the history.
@@ -269,6 +297,9 @@ impl World {
             }
             18 => device.restart().await,
             _ if self.profile == Profile::Consoles => self.console(),
+            _ if self.profile == Profile::Erasers => self.erase_writers().await,
+            _ if self.profile == Profile::PutBack => self.put_back(device).await,
+            _ if self.profile == Profile::Members => self.change_members(&devices[0]).await,
             _ => {
                 if self.profile == Profile::Copies && devices.len() < 4 {
                     let path = self.folder.join(format!("copy{}.db", devices.len()));
@@ -309,6 +340,11 @@ pub async fn run_seed(seed: u64, profile: Profile, steps: u32) -> Outcome {
             .add_device(folder.path().join(format!("device{n}.db")))
             .await;
     }
+    if profile == Profile::Members {
+        world
+            .add_device_of("pl", folder.path().join("player.db"))
+            .await;
+    }
     let weak = Arc::downgrade(&world);
     server.set_faults(move |call: &Call| weak.upgrade().map_or(Fault::None, |w| w.fault(call)));
     server.set_gate(Arc::new(Interludes(Arc::downgrade(&world))));
@@ -337,8 +373,8 @@ async fn quiesce(world: &Arc<World>) {
     // Children of a campaign that nobody made are denied for as long as that is so.
     let devices = world.device_list();
     world.make_missing_campaigns(&devices[0]).await;
-    // Only what a console did needs a comparison of everything; all else the cursors find.
-    let consoles = world.profile == Profile::Consoles;
+    // Only what a console did, or was withdrawn, needs a comparison of everything; all else the cursors find.
+    let consoles = matches!(world.profile, Profile::Consoles | Profile::Members);
     let mut last: Option<Vec<(String, Fields)>> = None;
     for round in 0..12 {
         world.pass_time(LATE * 2);

@@ -1,0 +1,154 @@
+//! What befalls files, consoles and memberships, and is nobody's edit of a document.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use moonforge_model::{DocRef, PatchOp};
+use moonforge_store::StoreError;
+use serde_json::{Value, json};
+
+use super::device::Device;
+use super::world::{Profile, World};
+
+/// An older copy of a device's file.
+pub(crate) struct OldCopy {
+    path: std::path::PathBuf,
+    /// How many edits were made by anybody before it.
+    edits: usize,
+    /// The last entry of its journal.
+    journal: u64,
+}
+
+impl World {
+    /// Copies a device's file, or puts such a copy back in place: the file's number on the disk stays, so that it isn't
+    /// noticed.
+    pub(crate) async fn put_back(self: &Arc<Self>, device: &Arc<Device>) {
+        let journal = device
+            .store()
+            .conflicts(true)
+            .await
+            .expect("the journal reads");
+        let old = device.old_copy.lock().expect("no panic while held").take();
+        let Some(old) = old else {
+            let path = self.folder.join(format!("{}.old", device.name));
+            device.copy_to(&path).await;
+            self.log(format!("{} is copied aside", device.name));
+            let copy = OldCopy {
+                path,
+                edits: self.oracle.lock().expect("no panic while held").len(),
+                journal: journal.iter().map(|e| e.conflict_id).max().unwrap_or(0),
+            };
+            *device.old_copy.lock().expect("no panic while held") = Some(copy);
+            return;
+        };
+        device.put_back(&old.path).await;
+        self.log(format!("{} is put back", device.name));
+        let since = journal
+            .into_iter()
+            .filter(|e| e.conflict_id > old.journal)
+            .collect();
+        self.oracle
+            .lock()
+            .expect("no panic while held")
+            .put_back(&device.name, old.edits, since);
+    }
+
+    /// A console erases `writers`, but for the one case that can't be noticed: an edit on its way from a copy that has
+    /// no entry yet.
+    pub(crate) async fn erase_writers(self: &Arc<Self>) {
+        let documents: Vec<DocRef> = self.server.documents().into_keys().collect();
+        if documents.is_empty() {
+            return;
+        }
+        let target = documents[self.rng.below(documents.len() as u64) as usize].clone();
+        for device in self.device_list() {
+            let wanted = target.clone();
+            let state = device
+                .store()
+                .write(move |tx| Box::pin(async move { tx.load(&wanted).await }))
+                .await
+                .expect("a document loads");
+            let unknown = state.edits().any(|row| {
+                state
+                    .version()
+                    .is_none_or(|v| v.writer("gm", &row.incarnation).is_none())
+            });
+            if unknown {
+                return;
+            }
+        }
+        self.log(format!("console erases the writers of {target}"));
+        let writers = "writers".parse().expect("a sound path");
+        self.server.console_patch(&target, &[(writers, None)]);
+    }
+
+    /// The owner lets the second account in or out, changes its role, or what it sees.
+    pub(crate) async fn change_members(self: &Arc<Self>, device: &Arc<Device>) {
+        let campaign = format!("c{}", self.rng.below(2));
+        let path = |text: &str| text.parse().expect("a sound path");
+        let (target, op) = match self.rng.below(6) {
+            0..=2 => {
+                let values = vec![Value::from("pl")];
+                let path = path("memberUids");
+                let op = match self.rng.one_in(3) {
+                    true => PatchOp::ArrayRemove { path, values },
+                    false => PatchOp::ArrayUnion { path, values },
+                };
+                (DocRef::parse("campaigns", &campaign), op)
+            }
+            3 => {
+                let role = ["player", "player", "dm", "viewer"][self.rng.below(4) as usize];
+                let (path, value) = (path("roles.pl"), json!(role));
+                (
+                    DocRef::parse("campaigns", &campaign),
+                    PatchOp::Set { path, value },
+                )
+            }
+            _ => {
+                let entity = format!("{campaign}-e{}", self.rng.below(3));
+                let value = json!(["gm", "players"][self.rng.below(2) as usize]);
+                let path = path("visibility");
+                (
+                    DocRef::parse("entities", &entity),
+                    PatchOp::Set { path, value },
+                )
+            }
+        };
+        let target = target.expect("a sound name");
+        self.log(format!("{} lets {target}: {op:?}", device.name));
+        let at = device.engine().edit_time().await.expect("the store reads");
+        match device.store().patch(target, None, vec![op], at).await {
+            Ok(_)
+            | Err(StoreError::NotFound(_) | StoreError::Deleted(_) | StoreError::Interrupted) => {}
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+
+    /// The campaigns that the server holds.
+    pub(crate) fn campaigns_there(&self) -> BTreeSet<String> {
+        let documents = self.server.documents().into_keys();
+        documents
+            .filter(|d| d.collection.as_str() == "campaigns")
+            .map(|d| d.id.to_string())
+            .collect()
+    }
+
+    /// After a sync that came to its end the owner has nothing parked in campaigns that were there from its beginning:
+    /// nothing there is denied to him.
+    pub(crate) async fn check_parked(&self, device: &Arc<Device>, campaigns: &BTreeSet<String>) {
+        if self.profile == Profile::Consoles || device.remote.uid().as_deref() != Some("gm") {
+            return;
+        }
+        let outbox = device.store().outbox().await.expect("the outbox reads");
+        for entry in outbox.iter().filter(|e| e.row.row.parked.is_some()) {
+            let campaign = entry.doc.id.as_str().split('-').next().unwrap_or_default();
+            assert!(
+                !campaigns.contains(campaign),
+                "{}: {} is parked for no reason: {:?}",
+                device.name,
+                entry.doc,
+                entry.row.error
+            );
+        }
+    }
+}
