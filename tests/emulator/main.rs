@@ -9,8 +9,12 @@
 mod scenario;
 
 mod answers;
+mod arrivals;
+mod copies;
 mod deletes;
 mod edits;
+mod failures;
+mod membership;
 mod parking;
 mod rules;
 mod rules_children;
@@ -19,3 +23,4 @@ mod rules_members;
 mod rules_reads;
 mod rules_roles;
 mod rules_writes;
+mod values;

@@ -12,6 +12,7 @@ pub(crate) const C: &str = "keep";
 macro_rules! scenarios {
     ($(everywhere: $($any:ident),+ ;)? $(calm: $($calm:ident),+ ;)?) => {
         crate::scenario::scenarios!(@ library Library Calm: $($($any)+)? $($($calm)+)?);
+        crate::scenario::scenarios!(@ command_line CommandLine Calm: $($($any)+)? $($($calm)+)?);
         $(crate::scenario::scenarios!(@ edits_in_flight Library EditsInFlight: $($any)+);)?
         $(crate::scenario::scenarios!(@ lost_answers Library LostAnswers: $($any)+);)?
     };

@@ -48,6 +48,9 @@ pub trait Person: Send + Sync {
     async fn quit(&self);
 }
 
+/// Edits made in flight, by all devices of a world: the documents, each as often as it was edited.
+pub(crate) type Asides = Arc<std::sync::Mutex<Vec<(String, String)>>>;
+
 /// A device: calls that are to succeed, and its network.
 #[derive(Clone)]
 pub struct Device {
@@ -61,7 +64,7 @@ pub struct Device {
     weather: Weather,
     /// How many commits had come by when the weather was last made for one.
     made_at: Arc<AtomicUsize>,
-    asides: Arc<std::sync::Mutex<Vec<(String, String)>>>,
+    asides: Asides,
 }
 
 fn done(what: &str, answer: Value) -> Value {
@@ -80,6 +83,7 @@ impl Device {
         proxy: Arc<FaultProxy>,
         person: Arc<dyn Person>,
         weather: Weather,
+        asides: Asides,
     ) -> Self {
         Self {
             uid: uid.to_owned(),
@@ -88,7 +92,7 @@ impl Device {
             path,
             weather,
             made_at: Arc::new(AtomicUsize::new(usize::MAX)),
-            asides: Arc::default(),
+            asides,
         }
     }
 
@@ -195,20 +199,15 @@ impl Device {
     pub fn weather_struck(&self) -> bool {
         match self.weather {
             Weather::Calm => true,
-            Weather::EditsInFlight => !self.asides().is_empty(),
+            Weather::EditsInFlight => !self.asides.lock().expect("no panic while held").is_empty(),
             Weather::LostAnswers => {
-                let lost = |seen: &Seen| seen.upstream == Some(200) && seen.told.is_none();
+                let lost = |seen: &Seen| seen.upstream.is_some() && seen.told.is_none();
                 self.proxy
                     .seen()
                     .iter()
                     .any(|s| s.path.ends_with(":commit") && lost(s))
             }
         }
-    }
-
-    /// Edits that were made while a commit was under way: one `asides` more on each of these documents.
-    pub fn asides(&self) -> Vec<(String, String)> {
-        self.asides.lock().expect("no panic while held").clone()
     }
 
     /// Prepares what befalls the next commit, unless the last preparation still waits for one.

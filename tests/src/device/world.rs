@@ -10,7 +10,7 @@ use moonforge_testkit::proxy::FaultProxy;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{CommandLine, Device, Library, Person};
+use super::{Asides, CommandLine, Device, Library, Person};
 
 /// How people use their devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,7 @@ pub struct World {
     pub form: Form,
     weather: Weather,
     dir: TempDir,
+    asides: Asides,
 }
 
 impl World {
@@ -53,6 +54,7 @@ impl World {
             form,
             weather,
             dir,
+            asides: Asides::default(),
         })
     }
 
@@ -70,7 +72,14 @@ impl World {
     pub async fn device_on(&self, uid: &str, path: &Path) -> Device {
         let proxy = Arc::new(FaultProxy::start(self.project.host()).await);
         let person = self.person(self.form, uid, path, &proxy);
-        Device::new(uid, path.to_owned(), proxy, person, self.weather)
+        Device::new(
+            uid,
+            path.to_owned(),
+            proxy,
+            person,
+            self.weather,
+            self.asides.clone(),
+        )
     }
 
     /// A device that is used through the library whatever the form is, with these options.
@@ -83,7 +92,14 @@ impl World {
         let proxy = Arc::new(FaultProxy::start(self.project.host()).await);
         let path = self.file(name);
         let library = Library::new(&self.project, uid, &path, proxy.addr()).options(options);
-        Device::new(uid, path, proxy, Arc::new(library), self.weather)
+        Device::new(
+            uid,
+            path,
+            proxy,
+            Arc::new(library),
+            self.weather,
+            self.asides.clone(),
+        )
     }
 
     fn person(&self, form: Form, uid: &str, path: &Path, proxy: &FaultProxy) -> Arc<dyn Person> {
@@ -117,7 +133,12 @@ impl World {
             write["updateTransforms"] =
                 json!([{ "fieldPath": "updatedAt", "setToServerValue": "REQUEST_TIME" }]);
         }
-        let answer = self.console().commit(&[write]).await;
+        self.console_commit(&[write]).await;
+    }
+
+    /// A console's commit of these writes, in Firestore's own form.
+    pub async fn console_commit(&self, writes: &[Value]) {
+        let answer = self.console().commit(writes).await;
         assert_eq!(answer.status, 200, "{answer:?}");
     }
 
@@ -174,7 +195,7 @@ impl World {
             }
         }
         let mut asides: BTreeMap<(String, String), u64> = BTreeMap::new();
-        for aside in devices.iter().flat_map(|device| device.asides()) {
+        for aside in self.asides.lock().expect("no panic while held").clone() {
             *asides.entry(aside).or_default() += 1;
         }
         for ((collection, id), count) in asides {
@@ -193,7 +214,7 @@ impl World {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let path = dir.path().join("new.db");
         let person = self.person(Form::Library, uid, &path, &proxy);
-        let device = Device::new(uid, path, proxy, person, Weather::Calm);
+        let device = Device::new(uid, path, proxy, person, Weather::Calm, Asides::default());
         device.sync_well().await;
         let mut shown = BTreeMap::new();
         for config in builtin() {
