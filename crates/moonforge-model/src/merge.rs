@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::conflict::{Conflict, ConflictReason, LostSide};
 use crate::fold::fold;
 use crate::merge_path::{Outcome, PathMerge};
-use crate::patch::{PatchOp, apply, diff};
+use crate::patch::{PatchOp, apply, diff, is_tagged};
 use crate::path::FieldPath;
 use crate::row::{Row, RowOp};
 use crate::schema::CollectionConfig;
@@ -45,10 +45,34 @@ pub fn merge(
             };
         }
     }
+    drop_begun_maps(base, theirs, &mut rows);
     let mut conflicts = Vec::new();
     let rows = merge_deletions(base, theirs, rows, &mut conflicts);
     let rows = merge_paths(config, base, theirs, rows, read_time, &mut conflicts);
     Merged { rows, conflicts }
+}
+
+/// Who puts an empty map where nothing was wants a map to be there. Where they put one with members meanwhile, it is.
+fn drop_begun_maps(base: Option<&Version>, theirs: &Version, rows: &mut Vec<Row>) {
+    let map_at = |fields: &Fields, path: &FieldPath| {
+        value_at(fields, path).is_some_and(|v| v.as_object().is_some_and(|m| !is_tagged(m)))
+    };
+    let mut before: Vec<FieldPath> = Vec::new();
+    rows.retain_mut(|row| {
+        let RowOp::Patch { ops } = &mut row.op else {
+            return true;
+        };
+        ops.retain(|op| {
+            let path = op.path();
+            let begins = matches!(op, PatchOp::Set { value: Value::Object(map), .. } if map.is_empty())
+                && base.is_none_or(|b| value_at(&b.fields, path).is_none())
+                && !before.iter().any(|p| p.overlaps(path))
+                && map_at(&theirs.fields, path);
+            before.push(path.clone());
+            !begins
+        });
+        !ops.is_empty()
+    });
 }
 
 /// Brings rows onto the absence of a document that was there: a delete against edits. What they would have changed is

@@ -4,5 +4,6 @@
 mod copies;
 mod counting;
 mod hostile;
+mod maps;
 mod sight;
 mod support;
