@@ -20,6 +20,7 @@ mod outbox;
 mod query;
 mod read;
 mod repair;
+mod rows;
 mod state;
 mod status;
 mod table;

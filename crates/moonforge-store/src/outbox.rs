@@ -8,7 +8,8 @@ use sqlx::Row as _;
 
 use crate::error::StoreError;
 use crate::open::Store;
-use crate::state::{OutboxRow, decode_row};
+use crate::rows::decode_row;
+use crate::state::OutboxRow;
 use crate::tx::WriteTx;
 
 /// A row with its document, for lists.

@@ -63,7 +63,7 @@ fn only_one_place_writes_document_metadata_and_rows() {
     );
     assert_eq!(
         files_with("moonforge-store", "INSERT INTO outbox_ops"),
-        ["state.rs"]
+        ["rows.rs"]
     );
     assert_eq!(
         files_with("moonforge-store", ".upsert.clone()"),
