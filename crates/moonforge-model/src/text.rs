@@ -226,10 +226,14 @@ fn settle<'a>(
     let nothing_lost = b_left == 0 && (a_left == 0 || region.is_empty());
     if !nothing_lost {
         let from = |range: &Range<usize>, len| range.start + prefix..range.start + prefix + len;
-        lost.push(LostHunk {
+        let hunk = LostHunk {
             kept: winning.cut(from(&kept, a_left)),
             lost: losing.cut(from(&other, b_left)),
-        });
+        };
+        // An empty line at the text's very end and no line there read the same.
+        if hunk.kept != hunk.lost {
+            lost.push(hunk);
+        }
     }
     winning.texts[kept].to_vec()
 }

@@ -253,6 +253,12 @@ fn count(text: &str, line: &str) -> usize {
     text.split('\n').filter(|l| *l == line).count()
 }
 
+#[test]
+fn a_last_line_feed_alone_is_no_conflict() {
+    let merged = merge_text("a\nw", "a", "a\n", Side::Ours);
+    assert_eq!((merged.text.as_str(), merged.lost), ("a", Vec::new()));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
