@@ -6,6 +6,7 @@
 //! synced until nothing moves, and the invariants are checked.
 
 mod actions;
+mod agreement;
 mod device;
 mod oracle;
 mod upheavals;

@@ -60,7 +60,13 @@ impl World {
         if documents.is_empty() {
             return;
         }
-        let target = documents[self.rng.below(documents.len() as u64) as usize].clone();
+        // An edit whose fate its author doesn't know is what erasing does harm to.
+        let struck = self.struck.lock().expect("no panic while held").pop();
+        let target = struck
+            .unwrap_or_else(|| documents[self.rng.below(documents.len() as u64) as usize].clone());
+        if !documents.contains(&target) {
+            return;
+        }
         for device in self.device_list() {
             let wanted = target.clone();
             let state = device

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
-use moonforge_model::{Fields, Timestamp};
+use moonforge_model::{DocRef, Fields, Timestamp};
 use moonforge_ports::{Clock, RemoteErrorKind};
 use moonforge_store::StoreError;
 use moonforge_sync::{SyncError, SyncOptions};
@@ -67,6 +67,8 @@ pub(crate) struct World {
     pub(crate) folder: PathBuf,
     pub(crate) calm: AtomicBool,
     depth: AtomicU32,
+    /// Documents of commits whose sender died before the answer.
+    pub(crate) struck: Mutex<Vec<DocRef>>,
 }
 
 /// L of the protocol, and the longest that a commit takes to become visible.
@@ -263,6 +265,8 @@ impl World {
             }
             7 | 8 if self.rng_kills(point) => {
                 if let Some(device) = devices.iter().find(|d| d.name == point.call.device) {
+                    let mut struck = self.struck.lock().expect("no panic while held");
+                    struck.extend(point.call.docs.iter().cloned());
                     device.killed.notify_one();
                     return true;
                 }
@@ -284,6 +288,7 @@ impl World {
         let device = &devices[self.rng.below(devices.len() as u64) as usize];
         match self.rng.below(20) {
             0..=9 => self.edit(device).await,
+            10 | 11 | 16 if self.profile == Profile::Erasers => self.erase_writers().await,
             10..=15 => {
                 if self.rng.one_in(4) {
                     device.arm(self.rng.below(8) as i64, self.rng.one_in(2));
@@ -334,6 +339,7 @@ pub async fn run_seed(seed: u64, profile: Profile, steps: u32) -> Outcome {
         folder: folder.path().to_owned(),
         calm: AtomicBool::new(false),
         depth: AtomicU32::new(0),
+        struck: Mutex::default(),
     });
     for n in 0..2 + world.rng.below(2) {
         world
