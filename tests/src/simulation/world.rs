@@ -249,7 +249,8 @@ impl World {
     async fn interlude(self: &Arc<Self>, point: &GatePoint) -> bool {
         let deep = self.depth.load(Ordering::Relaxed) > 2;
         let devices = self.device_list();
-        match self.rng.below(40) {
+        let choice = self.rng.below(40);
+        match choice {
             0..=3 => {
                 let device = &devices[self.rng.below(devices.len() as u64) as usize];
                 self.edit(device).await;
@@ -263,7 +264,7 @@ impl World {
             6 => {
                 self.server.deliver(0);
             }
-            7 | 8 if self.rng_kills(point) => {
+            _ if self.is_deadly(point, choice) => {
                 if let Some(device) = devices.iter().find(|d| d.name == point.call.device) {
                     let mut struck = self.struck.lock().expect("no panic while held");
                     struck.extend(point.call.docs.iter().cloned());
@@ -277,9 +278,12 @@ impl World {
     }
 
     /// Whether this is a moment to die. Between a commit and its answer it matters most.
-    fn rng_kills(&self, point: &GatePoint) -> bool {
+    fn is_deadly(&self, point: &GatePoint, choice: u64) -> bool {
         let unanswered = point.call.kind == CallKind::Commit && point.moment == Moment::Answering;
-        (self.profile == Profile::Erasers && unanswered) || self.rng.one_in(2)
+        match self.profile == Profile::Erasers && unanswered {
+            true => choice > 20,
+            false => choice == 7,
+        }
     }
 
     /// One step of the history.
@@ -287,8 +291,8 @@ impl World {
         let devices = self.device_list();
         let device = &devices[self.rng.below(devices.len() as u64) as usize];
         match self.rng.below(20) {
+            8..=11 | 16 if self.profile == Profile::Erasers => self.erase_writers().await,
             0..=9 => self.edit(device).await,
-            10 | 11 | 16 if self.profile == Profile::Erasers => self.erase_writers().await,
             10..=15 => {
                 if self.rng.one_in(4) {
                     device.arm(self.rng.below(8) as i64, self.rng.one_in(2));
