@@ -15,6 +15,8 @@ mod ids;
 mod merge;
 mod merge_path;
 #[cfg(test)]
+mod merge_properties;
+#[cfg(test)]
 mod merge_tests;
 mod number;
 mod order;
