@@ -29,11 +29,15 @@ async fn an_empty_map_takes_nothing_from_one_with_members_whoever_syncs_first() 
                 [&b, &a]
             } {
                 device.sync().await;
+                cloud.pass(5);
             }
-            cloud.pass(5);
             a.sync().await;
             for device in [&a, &b] {
-                assert_eq!(device.field(&hero, "props").await, Some(json!({"gold": 5})));
+                assert_eq!(
+                    device.field(&hero, "props").await,
+                    Some(json!({"gold": 5})),
+                    "later: {empty_is_later}, first: {empty_syncs_first}"
+                );
                 assert_eq!(device.store.conflicts(true).await.unwrap(), []);
             }
         }
