@@ -183,11 +183,11 @@ impl Store {
             .await
     }
 
-    /// Makes edits of a campaign that were denied pending again.
+    /// Makes edits of a campaign that were denied, or that missed it, pending again.
     pub async fn retry_denied(&self, campaign: &str) -> Result<u64, StoreError> {
         let parked: Vec<(String, String, i64)> = sqlx::query_as(
             "SELECT collection, doc_id, min(n) FROM outbox_ops
-             WHERE state = 'parked' AND reason = 'denied' GROUP BY collection, doc_id",
+             WHERE state = 'parked' AND reason IN ('denied', 'missing_parent') GROUP BY collection, doc_id",
         )
         .fetch_all(&self.inner.readers)
         .await?;
@@ -201,7 +201,8 @@ impl Store {
         Ok(retried)
     }
 
-    async fn campaign_of(&self, doc: &DocRef) -> Result<Option<String>, StoreError> {
+    /// The campaign that a document is in, as far as known here; a campaign is in itself.
+    pub async fn campaign_of(&self, doc: &DocRef) -> Result<Option<String>, StoreError> {
         let table = self.table(&doc.collection)?;
         if table.name == "campaigns" {
             return Ok(Some(doc.id.to_string()));

@@ -3,11 +3,12 @@
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use moonforge_model::{DocRef, ParkReason, Priority};
+use moonforge_model::{DocId, DocRef, ParkReason, Priority};
 use moonforge_ports::{Precondition, RemoteError, RemoteWrite};
 use moonforge_store::{DocState, PendingDoc, StoreError};
 
 use crate::apply::{Incoming, Seen};
+use crate::membership::campaigns;
 use crate::outcome::{Company, Look, Marks, Next, answer_of, outcome};
 use crate::plan::{Planned, plan};
 use crate::run::{Failure, Run, Stop};
@@ -296,6 +297,7 @@ impl Run<'_> {
                 }
                 Next::Park(reason) => {
                     moved = true;
+                    let reason = self.sharpen(reason, &doc).await?;
                     self.park_saying(&doc, reason, words).await?;
                 }
                 Next::Bisect
@@ -317,6 +319,36 @@ impl Run<'_> {
             work.push(again);
         }
         Ok(())
+    }
+
+    /// A denial whose cause can be named: the campaign that the document says it is in isn't there.
+    async fn sharpen(&mut self, reason: ParkReason, doc: &DocRef) -> Result<ParkReason, Stop> {
+        if reason != ParkReason::Denied || doc.collection == campaigns() {
+            return Ok(reason);
+        }
+        let campaign = self
+            .store
+            .campaign_of(doc)
+            .await?
+            .and_then(|id| DocId::new(id).ok());
+        let Some(campaign) = campaign.map(|id| DocRef::new(campaigns(), id)) else {
+            return Ok(reason);
+        };
+        let looks = self.look_each(&[campaign]).await?;
+        let missing = looks.iter().any(|(_, l)| {
+            matches!(
+                l,
+                Ok(Incoming {
+                    seen: Seen::Absent,
+                    ..
+                })
+            )
+        });
+        Ok(if missing {
+            ParkReason::MissingParent
+        } else {
+            reason
+        })
     }
 
     /// Reads documents together, and one by one where that is denied.

@@ -87,3 +87,22 @@ async fn campaigns_that_were_joined_one_by_one_share_their_queries_once_they_are
         Some(json!("u"))
     );
 }
+
+#[tokio::test]
+async fn a_child_whose_campaign_is_nowhere_waits_for_it_by_name_and_goes_out_once_it_is_there() {
+    let cloud = Cloud::new();
+    let (a, b) = (
+        cloud.device(Some("gm"), "a").await,
+        cloud.device(Some("gm"), "b").await,
+    );
+    let scene = doc("scenes", "s");
+    a.put(&scene, json!({"title": "t", "campaignId": "c"}))
+        .await;
+    assert_eq!(a.sync().await.parked, 1);
+    let outbox = a.store.outbox().await.unwrap();
+    assert_eq!(outbox[0].row.row.parked, Some(ParkReason::MissingParent));
+    b.put(&doc("campaigns", "c"), campaign()).await;
+    b.sync().await;
+    assert_eq!(a.sync().await.parked, 0);
+    assert_eq!(cloud.there(&scene, "title"), Some(json!("t")));
+}
