@@ -133,7 +133,7 @@ fn faults() -> Vec<Fault> {
 }
 
 /// Both devices edit; b's edit arrives first, so that a's commit is stale, its document is read by name, and both merge.
-/// Then b fetches the result. `method` fails once at the device that uses it.
+/// One of a's requests to `method` fails on the way. b learns of it when it writes again.
 async fn each_fault(world: World, method: &str) {
     let (a, b) = two(&world, &[chest()]).await;
     let mut faults = faults();
@@ -142,40 +142,33 @@ async fn each_fault(world: World, method: &str) {
         faults = faults.into_iter().step_by(3).collect();
     }
     let mut expected = 0;
-    for fault in faults {
+    for (number, fault) in (0..).zip(faults) {
         expected += 11;
         inc(&a, 1).await;
-        a.patch(
-            "entities",
-            "e1",
-            &[("set", "summary", json!(format!("{fault:?}\n")))],
-        )
-        .await;
+        let summary = json!(format!("{fault:?}\n"));
+        a.patch("entities", "e1", &[("set", "summary", summary.clone())])
+            .await;
         inc(&b, 10).await;
-        let before = b.proxy.count(":commit");
         b.sync_well().await;
-        assert!(b.proxy.count(":commit") > before, "b wrote");
-        a.proxy.fail(Matcher::path(method), fault.clone());
+        // Another of the queries each time.
+        let skip = if method == ":runQuery" { number % 9 } else { 0 };
+        a.proxy
+            .fail(Matcher::path(method).skip(skip), fault.clone());
         let came = a.proxy.count(method);
         a.sync().await;
         assert!(a.proxy.count(method) > came, "{fault:?}: a used {method}");
         a.proxy.settled().await;
         a.go_online();
-        a.sync_well().await;
-        assert_eq!(a.outbox().await, [] as [Value; 0], "{fault:?}");
-        if method == ":runQuery" {
-            b.proxy.fail(Matcher::path(method).skip(4), fault.clone());
-            b.sync().await;
-            b.go_online();
+        if !a.outbox().await.is_empty() {
+            a.sync_well().await;
+            assert_eq!(a.outbox().await, [] as [Value; 0], "{fault:?}");
         }
-        b.sync_well().await;
-        for device in [&a, &b] {
-            let chest = device.get("entities", "e1").await.expect("it is there");
-            assert_eq!(chest["props"]["gold"], expected, "{fault:?}: {chest}");
-            assert_eq!(chest["summary"], format!("{fault:?}\n"));
-        }
+        let chest = a.get("entities", "e1").await.expect("it is there");
+        assert_eq!(chest["props"]["gold"], expected, "{fault:?}: {chest}");
+        assert_eq!(chest["summary"], summary);
     }
     world.settle(&[&a, &b]).await;
+    assert_eq!(b.value("entities", "e1", "/props/gold").await, expected);
     for device in [&a, &b] {
         assert_eq!(device.conflicts().await, [] as [Value; 0]);
     }

@@ -62,7 +62,7 @@ pub(crate) fn child(mut document: Value) -> Value {
     document
 }
 
-/// Two devices of gm that both hold the campaign and these documents, at rest.
+/// Two devices of gm that both hold the campaign and these documents.
 pub(crate) async fn two(world: &World, documents: &[(&str, &str, Value)]) -> (Device, Device) {
     let a = world.device("gm", "a").await;
     let b = world.device("gm", "b").await;
@@ -70,6 +70,7 @@ pub(crate) async fn two(world: &World, documents: &[(&str, &str, Value)]) -> (De
     for (collection, id, document) in documents {
         a.put(collection, id, child(document.clone())).await;
     }
-    world.sync_until_quiet(&[&a, &b]).await;
+    a.sync_well().await;
+    b.sync_well().await;
     (a, b)
 }

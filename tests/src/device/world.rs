@@ -156,20 +156,16 @@ impl World {
         assert!(struck, "no commit of any device met {:?}", self.weather);
     }
 
-    /// Syncs these devices until nothing moves.
+    /// Syncs these devices in turn until nothing moves at any of them.
     pub async fn sync_until_quiet(&self, devices: &[&Device]) {
-        for _ in 0..6 {
-            let mut moved = Vec::new();
-            for device in devices {
-                let report = device.sync_well().await;
-                let still = ["pushed", "pulled", "merged"]
-                    .iter()
-                    .all(|key| report[*key] == 0);
-                if !still {
-                    moved.push(report);
-                }
-            }
-            if moved.is_empty() {
+        let mut quiet = 0;
+        for device in devices.iter().cycle().take(devices.len() * 6) {
+            let report = device.sync_well().await;
+            let moved = ["pushed", "pulled", "merged"]
+                .iter()
+                .any(|key| report[*key] != 0);
+            quiet = if moved { 0 } else { quiet + 1 };
+            if quiet == devices.len() {
                 return;
             }
         }
