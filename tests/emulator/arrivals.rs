@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use moonforge_e2e::device::{World, quick};
-use moonforge_sync::SyncOptions;
+use moonforge::SyncOptions;
+use moonforge_e2e::device::World;
 use moonforge_testkit::emulator::fields;
 use moonforge_testkit::proxy::{Fault, Matcher};
 use serde_json::{Value, json};
@@ -11,9 +11,8 @@ use serde_json::{Value, json};
 use crate::scenario::{C, campaign, child, two};
 
 crate::scenario::scenarios! {
-    everywhere:
-        twenty_five_campaigns_make_the_trip;
     calm:
+        twenty_five_campaigns_make_the_trip,
         a_commit_that_appears_below_the_cursor_is_found,
         more_documents_than_a_page_under_one_timestamp_all_arrive,
         hostile_documents_stop_nobody_and_arrive_when_mended;
@@ -32,7 +31,7 @@ async fn wait(span: Duration) {
 /// A time so many milliseconds before that of a document at the server.
 async fn before(world: &World, path: &str, millis: i64) -> Value {
     let document = world.remote(path).await.expect("it is there");
-    let at: moonforge_model::Timestamp = document["updatedAt"]
+    let at: moonforge::Timestamp = document["updatedAt"]
         .as_str()
         .expect("a time")
         .parse()
@@ -59,7 +58,7 @@ async fn a_commit_that_appears_below_the_cursor_is_found(world: World) {
     a.sync_well().await;
     let options = SyncOptions {
         late_visibility: Duration::from_secs(8),
-        ..quick()
+        ..SyncOptions::default()
     };
     let late = world.library("gm", "late", options).await;
     late.sync_well().await;
@@ -95,7 +94,8 @@ async fn a_commit_that_appears_below_the_cursor_is_found(world: World) {
     for _ in 0..20 {
         wait(Duration::from_secs(1)).await;
         late.sync_well().await;
-        if late.get("sessions", "late").await.is_some() {
+        let came = late.get("entities", "late").await.is_some();
+        if came && late.get("sessions", "late").await.is_some() {
             break;
         }
     }

@@ -11,7 +11,8 @@ use crate::scenario::two;
 crate::scenario::scenarios! {
     everywhere:
         a_backup_restored_elsewhere_repeats_nothing,
-        an_old_backup_put_back_repeats_nothing;
+        an_old_backup_put_back_repeats_nothing,
+        a_backup_is_a_device_of_its_own;
     calm:
         a_backup_made_while_an_answer_was_lost_repeats_nothing;
 }
@@ -96,4 +97,19 @@ async fn a_backup_made_while_an_answer_was_lost_repeats_nothing(world: World) {
     for device in [&a, &copied] {
         assert_eq!(device.conflicts().await, [] as [Value; 0]);
     }
+}
+
+async fn a_backup_is_a_device_of_its_own(world: World) {
+    let (a, b) = two(&world, &[chest()]).await;
+    inc(&a, 1).await;
+    let place = world.file("backup");
+    a.backup(&place).await;
+    inc(&a, 10).await;
+    a.sync_well().await;
+    let backup = world.device_on("gm", &place).await;
+    assert_eq!(backup.value("entities", "e1", "/props/gold").await, 11);
+    inc(&backup, 100).await;
+    backup.sync_well().await;
+    world.settle(&[&a, &backup, &b]).await;
+    assert_eq!(b.value("entities", "e1", "/props/gold").await, 121);
 }

@@ -10,6 +10,7 @@ mod scenario;
 
 mod answers;
 mod arrivals;
+mod at_once;
 mod copies;
 mod deletes;
 mod edits;

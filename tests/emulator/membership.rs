@@ -1,7 +1,7 @@
 //! Who sees what, and what becomes of a device's documents when that changes.
 
-use moonforge_e2e::device::{Device, World, quick};
-use moonforge_sync::SyncOptions;
+use moonforge::SyncOptions;
+use moonforge_e2e::device::{Device, World};
 use serde_json::{Value, json};
 
 use crate::scenario::{C, campaign, two};
@@ -163,19 +163,25 @@ async fn who_is_removed_keeps_unsent_edits_alone_and_gets_all_back_on_return(wor
         ],
     )
     .await;
+    dee.put(
+        "scenes",
+        "dees",
+        json!({ "title": "Dee's Own", "campaignId": C }),
+    )
+    .await;
     remove_dee(&gm).await;
     dee.sync_well().await;
     assert_eq!(dee.ids("campaigns").await, ["other"]);
     assert_eq!(
         dee.ids("scenes").await,
-        ["o1", "open"],
-        "clean ones go, the unsent edit stays"
+        ["dees", "o1", "open"],
+        "clean ones go, what is unsent stays"
     );
     assert_eq!(dee.ids("secrets").await, [] as [&str; 0]);
     let outbox = dee.outbox().await;
     assert_eq!(
-        (outbox.len(), &outbox[0]["state"]),
-        (1, &json!("parked")),
+        (outbox.len(), &outbox[0]["state"], &outbox[1]["state"]),
+        (2, &json!("parked"), &json!("parked")),
         "{outbox:?}"
     );
     assert_eq!(dee.value("scenes", "open", "/title").await, "Dee's Market");
@@ -187,7 +193,7 @@ async fn who_is_removed_keeps_unsent_edits_alone_and_gets_all_back_on_return(wor
     let report = dee.sync_well().await;
     assert_eq!(
         (&report["parked"], &report["pushed"]),
-        (&json!(1), &json!(1)),
+        (&json!(2), &json!(1)),
         "{report}"
     );
     gm.patch("campaigns", C, &[("add", "memberUids", json!("dee"))])
@@ -196,10 +202,11 @@ async fn who_is_removed_keeps_unsent_edits_alone_and_gets_all_back_on_return(wor
         .await;
     gm.sync_well().await;
     world.settle(&[&dee, &gm]).await;
-    assert_eq!(dee.ids("scenes").await.len(), 4);
+    assert_eq!(dee.ids("scenes").await.len(), 5);
     assert_eq!(dee.value("scenes", "closed", "/title").await, "Old Crypt");
     assert_eq!(gm.value("scenes", "open", "/title").await, "Dee's Market");
     assert_eq!(gm.value("scenes", "open", "/props/n").await, 2);
+    assert_eq!(gm.value("scenes", "dees", "/title").await, "Dee's Own");
 }
 
 async fn who_leaves_gives_the_documents_back(world: World) {
@@ -232,7 +239,7 @@ async fn withdrawn_visibility_takes_the_document_from_players(world: World) {
     let (gm, _) = two(&world, &world_of_two_levels()).await;
     let options = SyncOptions {
         reconcile: true,
-        ..quick()
+        ..SyncOptions::default()
     };
     let pia = world.library("pia", "pia", options).await;
     pia.sync_well().await;

@@ -15,7 +15,7 @@ use moonforge_testkit::proxy::{Fault, FaultProxy, Matcher, Seen};
 use serde_json::{Value, json};
 
 pub use command_line::CommandLine;
-pub use library::{Library, quick};
+pub use library::Library;
 pub use world::{Form, Weather, World};
 
 /// One edit of one path: `("set", "title", json!("Ash"))`, `("inc", "props.gold", json!(1))`, `unset`, `add`, `remove`.
@@ -44,6 +44,10 @@ pub trait Person: Send + Sync {
     async fn conflicts(&self) -> Value;
     /// `outbox retry`
     async fn retry(&self) -> Value;
+    /// `doctor`
+    async fn doctor(&self) -> Value;
+    /// `backup PATH`
+    async fn backup(&self, path: &Path) -> Value;
     /// Ends the process, so that the file can be copied; the next call opens it again.
     async fn quit(&self);
 }
@@ -168,6 +172,12 @@ impl Device {
     pub async fn retry(&self) -> u64 {
         let answer = done("retry", self.person.retry().await);
         answer["retried"].as_u64().expect("a number")
+    }
+
+    /// Makes a copy of the database, as a device of its own.
+    pub async fn backup(&self, path: &Path) {
+        let answer = done("backup", self.person.backup(path).await);
+        assert!(answer["bytes"].as_u64() > Some(0), "{answer}");
     }
 
     /// Syncs in the weather of this test.

@@ -1,5 +1,6 @@
 //! A person at the command line: a process a call.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -32,6 +33,10 @@ impl CommandLine {
 
     /// Runs `moonforge` with these arguments. It never waits in the runtime's own threads: the proxy needs them.
     async fn run(&self, arguments: Vec<String>) -> Value {
+        self.run_with(arguments, String::new()).await
+    }
+
+    async fn run_with(&self, arguments: Vec<String>, stdin: String) -> Value {
         let mut command = Command::new(binary());
         command
             .arg("--json")
@@ -41,20 +46,26 @@ impl CommandLine {
             .args(&arguments)
             .env("MOONFORGE_TOKEN", &self.token)
             .env("FIRESTORE_EMULATOR_HOST", &self.host)
-            .stdin(Stdio::null());
-        let run = tokio::task::spawn_blocking(move || command.output());
-        let output = run.await.expect("no panic").expect("the binary starts");
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let run = tokio::task::spawn_blocking(move || {
+            let mut child = command.spawn()?;
+            let mut pipe = child.stdin.take().expect("it is piped");
+            // It reads all of stdin before it writes anything, so this can't block for good.
+            pipe.write_all(stdin.as_bytes())?;
+            drop(pipe);
+            child.wait_with_output()
+        });
+        let output = run.await.expect("no panic").expect("the binary runs");
         let text = String::from_utf8(output.stdout).expect("UTF-8 on stdout");
         let answer: Value = serde_json::from_str(&text).unwrap_or_else(|e| {
             let stderr = String::from_utf8_lossy(&output.stderr);
             panic!("{arguments:?}: {e}: {text}{stderr}")
         });
         let failed = matches!(output.status.code(), Some(1 | 2));
-        assert_eq!(
-            failed,
-            answer.get("error").is_some(),
-            "{arguments:?}: {answer}"
-        );
+        let says_so = answer.get("error").is_some() || answer["ok"] == false;
+        assert_eq!(failed, says_so, "{arguments:?}: {answer}");
         answer
     }
 }
@@ -101,9 +112,9 @@ fn words(words: &[&str]) -> Vec<String> {
 #[async_trait]
 impl Person for CommandLine {
     async fn put(&self, collection: &str, id: &str, document: Value) -> Value {
-        let document = document.to_string();
-        self.run(words(&["put", collection, &document, "--id", id]))
-            .await
+        // By stdin: an argument has its limits.
+        let arguments = words(&["put", collection, "-", "--id", id]);
+        self.run_with(arguments, document.to_string()).await
     }
 
     async fn patch(&self, collection: &str, id: &str, edits: &[Edit<'_>]) -> Value {
@@ -149,6 +160,15 @@ impl Person for CommandLine {
 
     async fn retry(&self) -> Value {
         self.run(words(&["outbox", "retry"])).await
+    }
+
+    async fn doctor(&self) -> Value {
+        self.run(words(&["doctor"])).await
+    }
+
+    async fn backup(&self, path: &Path) -> Value {
+        let path = path.to_str().expect("a path in UTF-8");
+        self.run(words(&["backup", path])).await
     }
 
     async fn quit(&self) {}

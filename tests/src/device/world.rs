@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use moonforge::SyncOptions;
 use moonforge_model::builtin;
 use moonforge_testkit::emulator::{Caller, Emulator, Project};
 use moonforge_testkit::proxy::FaultProxy;
@@ -83,12 +84,7 @@ impl World {
     }
 
     /// A device that is used through the library whatever the form is, with these options.
-    pub async fn library(
-        &self,
-        uid: &str,
-        name: &str,
-        options: moonforge_sync::SyncOptions,
-    ) -> Device {
+    pub async fn library(&self, uid: &str, name: &str, options: SyncOptions) -> Device {
         let proxy = Arc::new(FaultProxy::start(self.project.host()).await);
         let path = self.file(name);
         let library = Library::new(&self.project, uid, &path, proxy.addr()).options(options);
@@ -142,14 +138,16 @@ impl World {
         assert_eq!(answer.status, 200, "{answer:?}");
     }
 
-    /// Syncs these devices until nothing moves, then checks that they are at rest: nothing waits, another sync writes
-    /// nothing, each shows what a new device of the same account shows, no edit made in flight was lost, and the weather
+    /// Syncs these devices until nothing moves, then checks that they are at rest: nothing waits, the doctor finds
+    /// nothing, another sync writes nothing, each shows what a new device of the same account shows, no edit made in flight was lost, and the weather
     /// did come to pass.
     pub async fn settle(&self, devices: &[&Device]) {
         self.sync_until_quiet(devices).await;
         for device in devices {
             let outbox = device.outbox().await;
             assert!(outbox.is_empty(), "{} still has {outbox:?}", device.uid);
+            let health = device.person.doctor().await;
+            assert_eq!(health["ok"], true, "{}: {health}", device.uid);
         }
         self.agree(devices).await;
         let struck = devices.iter().any(|device| device.weather_struck());
