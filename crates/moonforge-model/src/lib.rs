@@ -5,6 +5,7 @@
 
 mod aggregates;
 mod builtin;
+mod canonical;
 mod cascade;
 mod conflict;
 mod describe;
@@ -37,6 +38,7 @@ pub use aggregates::{
     Visibility,
 };
 pub use builtin::builtin;
+pub use canonical::{canonical_fields, canonical_op, canonical_value};
 pub use cascade::children_of;
 pub use conflict::{Conflict, ConflictReason, LostSide};
 pub use document::{Document, DocumentError, from_fields, to_fields};
