@@ -4,12 +4,12 @@ use serde_json::Value;
 
 use crate::conflict::{Conflict, ConflictReason, LostSide};
 use crate::merge::lay_over;
-use crate::patch::PatchOp;
+use crate::patch::{PatchOp, apply};
 use crate::path::FieldPath;
 use crate::schema::{CollectionConfig, FieldPolicy};
 use crate::text::{Side, merge_text};
 use crate::time::Timestamp;
-use crate::value::{Fields, canonical, value_at};
+use crate::value::{Fields, canonical, set_at, value_at};
 use crate::version::Version;
 
 /// What becomes of a set or an unset.
@@ -46,13 +46,23 @@ impl PathMerge<'_> {
         Some(value)
     }
 
-    /// Whether they changed `path`: its value, or when it (or what is above it) was edited.
+    /// Whether they changed `path`: its value, or when it (or what is above or below it) was edited.
     fn changed(&self, path: &FieldPath) -> bool {
         let theirs = Self::at(&self.theirs.fields, path);
         let Some(base) = self.base else {
             return theirs.is_some();
         };
-        Self::at(&base.fields, path) != theirs || self.edited_moved(path)
+        Self::at(&base.fields, path) != theirs
+            || self.edited_moved(path)
+            || self.edited_below_moved(path)
+    }
+
+    fn edited_below_moved(&self, path: &FieldPath) -> bool {
+        let base = self.base.map(|b| &b.envelope.edited);
+        self.theirs
+            .envelope
+            .edited_below(path)
+            .any(|(p, at)| base.and_then(|e| e.get(&p.to_string())) != Some(&at))
     }
 
     fn edited_moved(&self, path: &FieldPath) -> bool {
@@ -66,14 +76,14 @@ impl PathMerge<'_> {
         let envelope = &self.theirs.envelope;
         let updated = envelope.updated_at.unwrap_or(envelope.update_time);
         let entry = envelope.edited_above(path).filter(|at| *at <= updated);
-        let below_moved = || {
-            let base = self.base.map(|b| &b.envelope.edited);
-            envelope
-                .edited_below(path)
-                .any(|(p, at)| base.and_then(|e| e.get(&p.to_string())) != Some(&at))
-        };
         match entry {
-            Some(at) if self.base.is_none() || self.edited_moved(path) || below_moved() => at,
+            Some(at)
+                if self.base.is_none()
+                    || self.edited_moved(path)
+                    || self.edited_below_moved(path) =>
+            {
+                at
+            }
             _ if self
                 .base
                 .is_some_and(|b| b.envelope.updated_at == envelope.updated_at) =>
@@ -123,24 +133,33 @@ impl PathMerge<'_> {
             return Outcome::Lost;
         }
         // Ours is later than the whole; parts that they edited later still stay theirs.
-        let later: Vec<_> = self
-            .theirs
-            .envelope
-            .edited_below(path)
-            .filter(|(below, at)| {
-                let ours = value.and_then(|v| self.inside(path, v, below));
-                !self.ours_wins(below, edited_at, *at, ours.as_ref())
-            })
-            .map(|(below, _)| {
-                let value = value_at(&self.theirs.fields, &below).cloned();
-                (below, value)
-            })
-            .collect();
-        if later.is_empty() {
-            Outcome::Stands
-        } else {
-            Outcome::Laid(lay_over(path, value.cloned(), later))
+        let mut later: Vec<(FieldPath, Option<Value>)> = Vec::new();
+        for (below, at) in self.theirs.envelope.edited_below(path) {
+            let ours = value.and_then(|v| self.inside(path, v, &below));
+            if self.ours_wins(&below, edited_at, at, ours.as_ref()) {
+                continue;
+            }
+            let stays = self.whole_entry(path, value, below);
+            if !later.iter().any(|(p, _)| p.covers(&stays)) {
+                let theirs = value_at(&self.theirs.fields, &stays).cloned();
+                later.push((stays, theirs));
+            }
         }
+        if later.is_empty() {
+            return Outcome::Stands;
+        }
+        match lay_over(path, value.cloned(), later) {
+            laid if laid.as_ref() == theirs => Outcome::Lost,
+            laid => Outcome::Laid(laid),
+        }
+    }
+
+    /// What stays theirs at `below`: the whole entry of a keyed map where ours has none, for half an entry is nobody's.
+    fn whole_entry(&self, path: &FieldPath, value: Option<&Value>, below: FieldPath) -> FieldPath {
+        let entry = self.config.keyed_entry(&below).filter(|entry| {
+            path.covers(entry) && value.and_then(|v| self.inside(path, v, entry)).is_none()
+        });
+        entry.unwrap_or(below)
     }
 
     fn decide_created_at(&self, ours: Option<&Value>, theirs: Option<&Value>) -> Outcome {
@@ -212,7 +231,12 @@ impl PathMerge<'_> {
                 return self.carry_text(op, edited_at, now, conflicts);
             }
             (_, None | Some(Value::Null)) => true,
-            (PatchOp::Increment { .. }, Some(v)) => v.is_number(),
+            // A sum that no number holds goes nowhere either.
+            (PatchOp::Increment { path, .. }, Some(v)) => {
+                let mut alone = Fields::new();
+                set_at(&mut alone, path, v.clone());
+                apply(&mut alone, &op).is_ok()
+            }
             (PatchOp::ArrayUnion { .. } | PatchOp::ArrayRemove { .. }, Some(v)) => v.is_array(),
             (PatchOp::Set { .. } | PatchOp::Unset { .. }, _) => true,
         };

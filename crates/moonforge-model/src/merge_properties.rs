@@ -21,6 +21,9 @@ fn edit() -> impl Strategy<Value = PatchOp> {
         Just(unset("props.lit")),
         Just(unset("props")),
         word().prop_map(|w| set("combatants.k1.name", w)),
+        Just(unset("combatants.k1")),
+        Just(unset("combatants")),
+        (-9..9i64).prop_map(|n| increment("combatants.k1.currentHp", n)),
         (-9..9i64).prop_map(|n| increment("round", n)),
         word().prop_map(|w| PatchOp::ArrayUnion {
             path: "entityIds".parse().unwrap(),

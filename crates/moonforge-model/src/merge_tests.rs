@@ -224,6 +224,31 @@ fn a_change_inside_a_removed_entry_brings_the_whole_entry_back_or_goes() {
 }
 
 #[test]
+fn an_entry_changed_before_its_removal_came_stays_whole() {
+    for removal in ["combatants.k1", "combatants"] {
+        let removal = vec![patch(20, vec![unset(removal)])];
+        let hit = vec![patch(30, vec![increment("combatants.k1.currentHp", -5)])];
+        let whole = json!({"name": "Orc", "currentHp": 10});
+        let (one, _) = in_order(&hit, &removal);
+        assert_eq!(one.fields["combatants"]["k1"], whole);
+        let (two, _) = in_order(&removal, &hit);
+        assert_eq!(one.fields, two.fields);
+    }
+}
+
+#[test]
+fn an_increment_that_no_longer_fits_is_journaled() {
+    let near = vec![patch(20, vec![set("props.gold", i64::MAX - 3)])];
+    let (version, merged) = in_order(&near, &[patch(30, vec![increment("props.gold", 10)])]);
+    assert_eq!(version.fields["props"]["gold"], json!(i64::MAX - 3));
+    assert_eq!(merged.conflicts.len(), 1);
+    assert_eq!(
+        merged.conflicts[0].bring_back,
+        [increment("props.gold", 10)]
+    );
+}
+
+#[test]
 fn a_delete_wins_and_the_edit_is_in_the_tombstone_and_the_journal() {
     let delete = vec![row(
         1,
