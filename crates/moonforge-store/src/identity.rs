@@ -15,6 +15,8 @@ use crate::tx::WriteTx;
 pub struct Incarnations {
     /// The one that writes now.
     pub current: String,
+    /// The highest row number that was given here.
+    pub reached: u64,
     /// Those that were closed when a copy was noticed, with the highest row number that they had reached here; the highest
     /// number of all where both copies wrote under it.
     pub closed: BTreeMap<String, u64>,
@@ -131,11 +133,7 @@ impl WriteTx {
     /// Closes the current incarnation and begins another.
     pub async fn mint_incarnation(&mut self, now: Timestamp) -> Result<String, StoreError> {
         self.incarnations = None;
-        let reached: i64 = sqlx::query_scalar(
-            "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outbox_ops'), 0)",
-        )
-        .fetch_one(self.conn())
-        .await?;
+        let reached = self.reached().await?;
         sqlx::query("UPDATE incarnations SET closed_at_n = ?1 WHERE closed_at_n IS NULL")
             .bind(reached)
             .execute(self.conn())
@@ -153,6 +151,14 @@ impl WriteTx {
             .await?;
         put(self.conn(), "incarnation", &incarnation).await?;
         Ok(incarnation)
+    }
+
+    /// The highest row number so far.
+    async fn reached(&mut self) -> Result<i64, StoreError> {
+        let last = sqlx::query_scalar(
+            "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outbox_ops'), 0)",
+        );
+        Ok(last.fetch_one(self.conn()).await?)
     }
 
     /// Begins another incarnation because an unnoticed copy of this file writes under the current one. What either wrote
@@ -184,7 +190,12 @@ impl WriteTx {
             .into_iter()
             .map(|(i, n)| (i, u64::try_from(n).unwrap_or(0)))
             .collect();
-        let known = Incarnations { current, closed };
+        let reached = u64::try_from(self.reached().await?).unwrap_or(0);
+        let known = Incarnations {
+            current,
+            reached,
+            closed,
+        };
         self.incarnations = Some(known.clone());
         Ok(known)
     }

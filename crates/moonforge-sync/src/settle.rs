@@ -112,6 +112,15 @@ fn origin(
             Origin::Ours
         }
         None if before == Some(entry) => Origin::Old,
+        // Held here once, let go, and back: nothing of it is known any more, and nothing waits on it.
+        None if before.is_none()
+            && last.is_none()
+            && rows.is_empty()
+            && incarnation == incarnations.current
+            && entry.n <= incarnations.reached =>
+        {
+            Origin::Old
+        }
         None => Origin::Copy,
     }
 }

@@ -52,6 +52,7 @@ fn decide(
 ) -> Settlement {
     let incarnations = Incarnations {
         current: "here".to_owned(),
+        reached: 9,
         closed: closed.iter().map(|(i, n)| ((*i).to_owned(), *n)).collect(),
     };
     settle("gm", base, seen, rows, &BTreeMap::new(), &incarnations)
@@ -198,4 +199,16 @@ fn each_incarnation_is_decided_by_its_own_entry() {
         &[("old", 7)],
     );
     assert!(s.covered.contains(&4) && !s.covered.contains(&8));
+}
+
+#[test]
+fn a_document_that_was_let_go_and_comes_back_is_no_copys() {
+    let back = decide(None, &version(&[("here", 9, "forgotten")]), &[], &[]);
+    assert!(!back.copied);
+    // Beyond what was given here it can only be a copy's.
+    let further = decide(None, &version(&[("here", 10, "other")]), &[], &[]);
+    assert!(further.copied);
+    let base = version(&[("here", 3, "op3")]);
+    let moved = decide(Some(&base), &version(&[("here", 4, "other")]), &[], &[]);
+    assert!(moved.copied);
 }
