@@ -5,6 +5,7 @@ use moonforge_model::{
     Timestamp, apply, as_text_edit, check_patch, diff, diff_present, validate, value_at,
     without_reserved,
 };
+use serde_json::Value;
 
 use crate::error::StoreError;
 use crate::open::Store;
@@ -49,8 +50,21 @@ impl Store {
         fields: Fields,
         at: EditTime,
     ) -> Result<Written, StoreError> {
-        self.write(move |tx| Box::pin(async move { tx.put(&doc, fields, at).await }))
-            .await
+        self.put_as(doc, fields, None, at).await
+    }
+
+    /// [`Store::put`] by `author`, to whom a campaign that this makes belongs where it names no owner.
+    pub async fn put_as(
+        &self,
+        doc: DocRef,
+        fields: Fields,
+        author: Option<String>,
+        at: EditTime,
+    ) -> Result<Written, StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move { tx.put(&doc, fields, author.as_deref(), at).await })
+        })
+        .await
     }
 
     /// [`Store::put`] for many documents in one transaction; a document that is refused spares the others.
@@ -59,12 +73,22 @@ impl Store {
         docs: Vec<(DocRef, Fields)>,
         at: EditTime,
     ) -> Result<Vec<Result<Written, StoreError>>, StoreError> {
+        self.put_many_as(docs, None, at).await
+    }
+
+    /// [`Store::put_as`] for many documents in one transaction, as [`Store::put_many`].
+    pub async fn put_many_as(
+        &self,
+        docs: Vec<(DocRef, Fields)>,
+        author: Option<String>,
+        at: EditTime,
+    ) -> Result<Vec<Result<Written, StoreError>>, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
                 let mut results = Vec::with_capacity(docs.len());
                 for (doc, fields) in docs {
                     // `put` checks everything before it writes, so a refusal leaves nothing behind.
-                    match tx.put(&doc, fields, at).await {
+                    match tx.put(&doc, fields, author.as_deref(), at).await {
                         Err(
                             e @ (StoreError::Sqlite(_) | StoreError::DiskFull | StoreError::Busy),
                         ) => {
@@ -117,6 +141,7 @@ impl WriteTx {
         &mut self,
         doc: &DocRef,
         fields: Fields,
+        author: Option<&str>,
         at: EditTime,
     ) -> Result<Written, StoreError> {
         let config = self.config(&doc.collection)?;
@@ -137,6 +162,11 @@ impl WriteTx {
             None => {
                 let created = || at.server.to_string().into();
                 fields.entry("createdAt").or_insert_with(created);
+                if let Some(author) = author
+                    && doc.collection.as_str() == "campaigns"
+                {
+                    name_owner(&mut fields, author);
+                }
                 validate(&config, &fields)?;
                 RowOp::Create { fields }
             }
@@ -220,6 +250,24 @@ impl WriteTx {
     }
 }
 
+/// Rules let nobody make a campaign but its owner, who stands among the members.
+fn name_owner(fields: &mut Fields, author: &str) {
+    if fields.get("ownerUid").is_some_and(|owner| !owner.is_null()) {
+        return;
+    }
+    fields.insert("ownerUid".to_owned(), author.into());
+    let members = fields.entry("memberUids").or_insert(Value::Null);
+    if members.is_null() {
+        *members = Value::Array(Vec::new());
+    }
+    // A list of another type is refused by the validation that follows.
+    if let Value::Array(members) = members
+        && !members.iter().any(|member| member.as_str() == Some(author))
+    {
+        members.push(author.into());
+    }
+}
+
 fn apply_all(
     config: &CollectionConfig,
     fields: &mut Fields,
@@ -241,11 +289,7 @@ fn apply_all(
     Ok(())
 }
 
-fn overwritten(
-    op: &PatchOp,
-    kept: Option<serde_json::Value>,
-    lost: Option<serde_json::Value>,
-) -> Conflict {
+fn overwritten(op: &PatchOp, kept: Option<Value>, lost: Option<Value>) -> Conflict {
     let path = op.path().clone();
     let bring_back = match lost.clone() {
         Some(value) => PatchOp::Set {

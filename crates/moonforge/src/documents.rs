@@ -82,25 +82,10 @@ impl Documents {
     /// those of the local store.
     pub async fn put(&self, id: impl AsRef<str>, document: Value) -> Result<Written, Error> {
         let doc = self.doc(id)?;
-        let fields = self.prepare(&doc, document).await?;
+        let fields = fields_of(document)?;
         let at = self.forge.edit_time().await?;
-        let put = self.forge.store().put(doc, fields, at);
+        let put = self.forge.store().put_as(doc, fields, self.forge.uid(), at);
         Ok(put.instrument(self.span("put")).await?)
-    }
-
-    /// What [`Documents::put`] writes for `document`.
-    pub(crate) async fn prepare(&self, doc: &DocRef, document: Value) -> Result<Fields, Error> {
-        let Value::Object(mut fields) = document else {
-            return Err(Kind::NotADocument.into());
-        };
-        if self.collection.as_str() == "campaigns"
-            && let Some(uid) = self.forge.uid()
-            && fields.get("ownerUid").is_none_or(Value::is_null)
-            && self.forge.store().get(doc).await?.is_none()
-        {
-            stamp_owner(&mut fields, &uid);
-        }
-        Ok(fields)
     }
 
     /// Edits single fields of the document `id`. With a `base_rev` older than what is known here, a set over a value that
@@ -161,19 +146,9 @@ impl Documents {
     }
 }
 
-/// Rules let nobody make a campaign but its owner, who stands among the members.
-fn stamp_owner(fields: &mut Fields, uid: &str) {
-    fields.insert("ownerUid".to_owned(), uid.into());
-    let members = fields
-        .entry("memberUids")
-        .or_insert(Value::Array(Vec::new()));
-    if members.is_null() {
-        *members = Value::Array(Vec::new());
-    }
-    // A list of another type is refused by the write itself.
-    if let Value::Array(members) = members
-        && !members.iter().any(|member| member.as_str() == Some(uid))
-    {
-        members.push(uid.into());
+pub(crate) fn fields_of(document: Value) -> Result<Fields, Error> {
+    match document {
+        Value::Object(fields) => Ok(fields),
+        _ => Err(Kind::NotADocument.into()),
     }
 }

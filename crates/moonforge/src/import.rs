@@ -5,12 +5,12 @@ use moonforge_store::Written;
 use serde_json::Value;
 use tracing::Instrument;
 
-use crate::documents::Documents;
+use crate::documents::fields_of;
 use crate::error::Error;
 use crate::forge::Moonforge;
 
 impl Moonforge {
-    /// [`Documents::put`] for many documents in one transaction. One that is refused spares the others: the answer has a
+    /// [`Documents::put`](crate::Documents::put) for many documents in one transaction. One that is refused spares the others: the answer has a
     /// result for each, in order. Some hundreds at a time are fast and keep the database free for others in between.
     ///
     /// # Errors
@@ -32,8 +32,7 @@ impl Moonforge {
         let mut results = Vec::with_capacity(documents.len());
         let mut ready = Vec::with_capacity(documents.len());
         for (doc, document) in documents {
-            let place = Documents::new(self.clone(), doc.collection.clone());
-            match place.prepare(&doc, document).await {
+            match fields_of(document) {
                 Ok(fields) => {
                     results.push(None);
                     ready.push((doc, fields));
@@ -42,7 +41,11 @@ impl Moonforge {
             }
         }
         let at = self.edit_time().await?;
-        let mut written = self.store().put_many(ready, at).await?.into_iter();
+        let mut written = self
+            .store()
+            .put_many_as(ready, self.uid(), at)
+            .await?
+            .into_iter();
         let mut next = || match written.next() {
             Some(result) => result.map_err(Error::from),
             // As many answers as questions.

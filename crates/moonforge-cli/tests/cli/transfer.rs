@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::support::Scratch;
+use crate::support::{Scratch, token_of};
 
 #[test]
 fn what_is_exported_can_be_imported_elsewhere_and_is_the_same() {
@@ -201,4 +201,24 @@ fn migrate_says_that_a_new_database_needs_nothing() {
     let nowhere = scratch.device("nowhere");
     crate::support::assert_refused(&nowhere.run(&["migrate", "--dry-run"]), "cannot_open");
     assert!(!nowhere.db.exists());
+}
+
+#[test]
+fn a_later_line_of_one_import_takes_no_campaign_from_its_owner() {
+    let scratch = Scratch::new();
+    let mut device = scratch.device("a");
+    device.token = Some(token_of("carol"));
+    let lines = concat!(
+        r#"{"collection":"campaigns","id":"c","name":"x","ownerUid":"alice","memberUids":["alice"]}"#,
+        "\n",
+        r#"{"collection":"campaigns","id":"c","summary":"x"}"#,
+        "\n",
+        r#"{"collection":"campaigns","id":"d","name":"y"}"#,
+    );
+    device.run_with(&["import", "-"], lines).exits(0);
+    let campaign = device.get("campaigns", "c");
+    assert_eq!(campaign["ownerUid"], "alice");
+    assert_eq!(campaign["memberUids"], json!(["alice"]));
+    assert_eq!(campaign["summary"], "x");
+    assert_eq!(device.get("campaigns", "d")["ownerUid"], "carol");
 }
