@@ -104,7 +104,9 @@ impl SyncEngine {
         let mut report = std::mem::take(&mut run.report);
         match result {
             Ok(()) => {}
-            Err(Failure::Answer(error)) => return Err(SyncError::Remote(error)),
+            Err(Failure::Answer(error) | Failure::Stop(Stop::Refused(error))) => {
+                return Err(SyncError::Remote(error));
+            }
             Err(Failure::Stop(Stop::Store(error))) => return Err(error.into()),
             Err(Failure::Stop(stop)) => note_stop(&mut report, &stop),
         }
@@ -138,11 +140,11 @@ fn note_stop(report: &mut SyncReport, stop: &Stop) {
             ("sign-in is needed", error)
         }
         Stop::GaveUp(error) => ("the cloud kept failing", error),
-        Stop::Store(_) => return,
+        Stop::Refused(_) | Stop::Store(_) => return,
     };
     tracing::debug!(%error, why, "the run ended early");
     report.stopped = Some(format!(
-        "{why}; everything written here is kept and goes out next time"
+        "{why} ({error}); everything written here is kept and goes out next time"
     ));
 }
 

@@ -9,6 +9,7 @@
 
 mod apply;
 mod engine;
+mod failed;
 mod membership;
 mod outcome;
 #[cfg(test)]

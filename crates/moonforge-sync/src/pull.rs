@@ -350,7 +350,9 @@ impl From<Stop> for PageError {
     fn from(stop: Stop) -> Self {
         match stop {
             Stop::Store(error) => Self::Store(error),
-            Stop::Offline(e) | Stop::SignIn(e) | Stop::GaveUp(e) => Self::Remote(e),
+            Stop::Offline(e) | Stop::SignIn(e) | Stop::GaveUp(e) | Stop::Refused(e) => {
+                Self::Remote(e)
+            }
         }
     }
 }

@@ -3,13 +3,11 @@
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use moonforge_model::{DocId, DocRef, ParkReason, Priority};
-use moonforge_ports::{Precondition, RemoteError, RemoteWrite};
+use moonforge_model::{DocRef, ParkReason, Priority};
+use moonforge_ports::{RemoteError, RemoteErrorKind, RemoteWrite};
 use moonforge_store::{DocState, PendingDoc, StoreError};
 
 use crate::apply::{Incoming, Seen};
-use crate::membership::campaigns;
-use crate::outcome::{Company, Look, Marks, Next, answer_of, outcome};
 use crate::plan::{Planned, plan};
 use crate::run::{Failure, Run, Stop};
 
@@ -25,16 +23,16 @@ const BRISK: Duration = Duration::from_millis(700);
 const PASSES: usize = 10;
 
 /// What one push knows of documents that didn't go through, and of the remote's pace.
-struct Pace {
+pub(crate) struct Pace {
     /// Documents that were unchanged when they failed alone.
-    unchanged: HashSet<DocRef>,
+    pub(crate) unchanged: HashSet<DocRef>,
     /// How often each was sent again onto a newer version.
-    again: HashMap<DocRef, u32>,
+    pub(crate) again: HashMap<DocRef, u32>,
     /// Documents that this run leaves alone from now on.
-    aside: HashSet<DocRef>,
-    batch: usize,
+    pub(crate) aside: HashSet<DocRef>,
+    pub(crate) batch: usize,
     /// Failures in a row that nothing was learnt from.
-    tries: u32,
+    pub(crate) tries: u32,
 }
 
 impl Run<'_> {
@@ -210,159 +208,19 @@ impl Run<'_> {
             .await?)
     }
 
-    async fn commit_failed(
-        &mut self,
-        error: RemoteError,
-        planned: Vec<Planned>,
-        work: &mut Vec<Vec<DocRef>>,
-        pace: &mut Pace,
-    ) -> Result<(), Stop> {
-        let bytes = planned.iter().map(|p| p.bytes).sum();
-        let answer = answer_of(&error, bytes);
-        let docs: Vec<DocRef> = planned.iter().map(|p| p.write.doc.clone()).collect();
-        let (next, marks) = outcome(answer, Look::None, company(&docs, pace));
-        tracing::debug!(?answer, ?next, documents = docs.len(), error = %error, "commit failed");
-        if marks == Marks::Go {
-            let fresh: Vec<u64> = planned.iter().flat_map(|p| p.fresh.clone()).collect();
-            self.store
-                .write(move |tx| Box::pin(async move { tx.mark_sent(&fresh, false).await }))
-                .await?;
-        }
-        match next {
-            Next::Backoff | Next::Refresh => {
-                pace.tries += 1;
-                match self.after_failure(error, pace.tries).await {
-                    Ok(()) => work.push(docs),
-                    Err(Failure::Stop(stop)) => return Err(stop),
-                    // The kinds that lead here are never final.
-                    Err(Failure::Answer(error)) => return Err(Stop::GaveUp(error)),
-                }
-            }
-            Next::Halve | Next::Bisect => {
-                pace.batch = (pace.batch / 2).max(1);
-                work.extend(halves(docs));
-            }
-            Next::Look => {
-                let looks = self.look_each(&docs).await?;
-                self.after_look(answer, &error, planned, looks, work, pace)
-                    .await?;
-            }
-            Next::Park(reason) => {
-                for doc in &docs {
-                    self.park(doc, reason, &error).await?;
-                }
-            }
-            Next::Door | Next::Again => work.push(docs),
-        }
-        Ok(())
-    }
-
-    /// Decides a failed commit by a look at its documents.
-    async fn after_look(
-        &mut self,
-        answer: crate::outcome::Answer,
-        error: &RemoteError,
-        planned: Vec<Planned>,
-        looks: Vec<(DocRef, Result<Incoming, RemoteError>)>,
-        work: &mut Vec<Vec<DocRef>>,
-        pace: &mut Pace,
-    ) -> Result<(), Stop> {
-        let docs: Vec<DocRef> = planned.iter().map(|p| p.write.doc.clone()).collect();
-        let company = company(&docs, pace);
-        let (mut again, mut stuck, mut moved) = (Vec::new(), Vec::new(), false);
-        for (doc, look) in looks {
-            let precondition = planned
-                .iter()
-                .find(|p| p.write.doc == doc)
-                .map(|p| p.write.precondition);
-            let shown = shown(look.as_ref().ok().map(|l| &l.seen), precondition);
-            let words = look.as_ref().err().unwrap_or(error).to_string();
-            if let Ok(look) = look {
-                self.apply(vec![look]).await?;
-            }
-            match outcome(answer, shown, company).0 {
-                Next::Again if shown == Look::Newer => {
-                    moved = true;
-                    let count = pace.again.entry(doc.clone()).or_default();
-                    *count += 1;
-                    if *count >= self.options.document_tries {
-                        pace.aside.insert(doc);
-                    } else {
-                        again.push(doc);
-                    }
-                }
-                Next::Again => {
-                    pace.unchanged.insert(doc.clone());
-                    again.push(doc);
-                }
-                Next::Park(reason) => {
-                    moved = true;
-                    let reason = self.sharpen(reason, &doc).await?;
-                    self.park_saying(&doc, reason, words).await?;
-                }
-                Next::Bisect
-                | Next::Door
-                | Next::Backoff
-                | Next::Halve
-                | Next::Refresh
-                | Next::Look => {
-                    stuck.push(doc);
-                }
-            }
-        }
-        if moved {
-            again.extend(stuck);
-        } else {
-            work.extend(halves(stuck));
-        }
-        if !again.is_empty() {
-            work.push(again);
-        }
-        Ok(())
-    }
-
-    /// A denial whose cause can be named: the campaign that the document says it is in isn't there.
-    async fn sharpen(&mut self, reason: ParkReason, doc: &DocRef) -> Result<ParkReason, Stop> {
-        if reason != ParkReason::Denied || doc.collection == campaigns() {
-            return Ok(reason);
-        }
-        let campaign = self
-            .store
-            .campaign_of(doc)
-            .await?
-            .and_then(|id| DocId::new(id).ok());
-        let Some(campaign) = campaign.map(|id| DocRef::new(campaigns(), id)) else {
-            return Ok(reason);
-        };
-        let looks = self.look_each(&[campaign]).await?;
-        let missing = looks.iter().any(|(_, l)| {
-            matches!(
-                l,
-                Ok(Incoming {
-                    seen: Seen::Absent,
-                    ..
-                })
-            )
-        });
-        Ok(if missing {
-            ParkReason::MissingParent
-        } else {
-            reason
-        })
-    }
-
-    /// Reads documents together, and one by one where that is denied.
+    /// Reads documents together, and one by one where that is denied. Any other refusal isn't about a document, but about
+    /// the whole database (one that isn't there, say): the run ends, and nothing is parked for it.
     pub(crate) async fn look_each(
         &mut self,
         docs: &[DocRef],
     ) -> Result<Vec<(DocRef, Result<Incoming, RemoteError>)>, Stop> {
         match self.look(docs).await {
             Ok(looks) => Ok(looks.into_iter().map(|l| (l.doc.clone(), Ok(l))).collect()),
-            Err(Failure::Stop(stop)) => Err(stop),
             Err(Failure::Answer(error)) if docs.len() == 1 => {
-                Ok(docs.iter().cloned().zip([Err(error)]).collect())
+                Ok(vec![(docs[0].clone(), Err(about_one(error)?))])
             }
-            Err(Failure::Answer(_)) => {
+            Err(Failure::Answer(error)) => {
+                about_one(error)?;
                 let mut looks = Vec::with_capacity(docs.len());
                 for doc in docs {
                     let look = match self.look(std::slice::from_ref(doc)).await {
@@ -370,13 +228,14 @@ impl Run<'_> {
                             Some(look) => Ok(look),
                             None => continue,
                         },
-                        Err(Failure::Answer(error)) => Err(error),
+                        Err(Failure::Answer(error)) => Err(about_one(error)?),
                         Err(Failure::Stop(stop)) => return Err(stop),
                     };
                     looks.push((doc.clone(), look));
                 }
                 Ok(looks)
             }
+            Err(Failure::Stop(stop)) => Err(stop),
         }
     }
 
@@ -389,7 +248,7 @@ impl Run<'_> {
         self.park_saying(doc, reason, error.to_string()).await
     }
 
-    async fn park_saying(
+    pub(crate) async fn park_saying(
         &mut self,
         doc: &DocRef,
         reason: ParkReason,
@@ -401,6 +260,14 @@ impl Run<'_> {
             .write(move |tx| Box::pin(async move { tx.park(&doc, reason, &words).await }))
             .await?;
         Ok(())
+    }
+}
+
+/// A refused look that may be about the document that was looked at.
+fn about_one(error: RemoteError) -> Result<RemoteError, Stop> {
+    match error.kind {
+        RemoteErrorKind::PermissionDenied | RemoteErrorKind::InvalidArgument => Ok(error),
+        _ => Err(Stop::Refused(error)),
     }
 }
 
@@ -416,36 +283,4 @@ fn awaits(state: &DocState) -> Option<String> {
     }
     let campaign = state.view()?.fields.remove("campaignId")?;
     campaign.as_str().map(str::to_owned)
-}
-
-fn company(docs: &[DocRef], pace: &Pace) -> Company {
-    match docs {
-        [doc] if pace.unchanged.contains(doc) => Company::AloneAgain,
-        [_] => Company::Alone,
-        _ => Company::Batch,
-    }
-}
-
-/// What a look showed, against the precondition of the write that failed.
-fn shown(seen: Option<&Seen>, precondition: Option<Precondition>) -> Look {
-    let newer = |time| !matches!(precondition, Some(Precondition::UpdateTime(t)) if time <= t);
-    match seen {
-        None => Look::Denied,
-        Some(Seen::Version(version)) if newer(version.envelope.update_time) => Look::Newer,
-        Some(Seen::Unreadable { update_time, .. }) if newer(*update_time) => Look::Unreadable,
-        Some(Seen::Version(_) | Seen::Unreadable { .. }) => Look::Unchanged,
-        Some(Seen::Absent) => match precondition {
-            Some(Precondition::UpdateTime(_)) => Look::Newer,
-            _ => Look::Unchanged,
-        },
-    }
-}
-
-fn halves(mut docs: Vec<DocRef>) -> Vec<Vec<DocRef>> {
-    let second = docs.split_off(docs.len() / 2);
-    // The last one pushed is worked on first: keep the order.
-    [second, docs]
-        .into_iter()
-        .filter(|half| !half.is_empty())
-        .collect()
 }

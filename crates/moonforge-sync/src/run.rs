@@ -21,6 +21,8 @@ pub(crate) enum Stop {
     SignIn(RemoteError),
     /// The remote kept failing, or asks to wait for longer than a run does.
     GaveUp(RemoteError),
+    /// The remote refuses the database or the question, not one document.
+    Refused(RemoteError),
     /// The store failed.
     Store(StoreError),
 }

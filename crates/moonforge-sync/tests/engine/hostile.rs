@@ -1,6 +1,8 @@
 //! What others write must neither stop a sync nor make devices differ.
 
 use moonforge_model::{Collection, CollectionConfig, Registry};
+use moonforge_ports::RemoteErrorKind;
+use moonforge_testkit::simulated::{Call, Fault};
 use serde_json::json;
 
 use crate::support::{Cloud, doc, fields, set};
@@ -66,4 +68,37 @@ async fn an_apps_collection_may_have_any_name() {
         assert_eq!(device.store.leave_campaign("c").await.unwrap(), 1);
         assert_eq!(device.view(&thing).await, None);
     }
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_parks_nothing() {
+    let cloud = Cloud::new();
+    let device = cloud.device(Some("gm"), "a").await;
+    let campaign = doc("campaigns", "c");
+    device
+        .put(
+            &campaign,
+            json!({"name": "x", "ownerUid": "gm", "memberUids": ["gm"]}),
+        )
+        .await;
+    for n in 0..3 {
+        let scene = doc("scenes", &format!("s{n}"));
+        device
+            .put(&scene, json!({"title": "t", "campaignId": "c"}))
+            .await;
+    }
+    for answer in [
+        RemoteErrorKind::NotFound,
+        RemoteErrorKind::FailedPrecondition,
+    ] {
+        cloud
+            .server
+            .set_faults(move |_: &Call| Fault::Status(answer, None));
+        let error = device.try_sync().await.unwrap_err();
+        assert_eq!(error.code(), "cloud_refused");
+        let counts = device.store.parked_and_waiting().await.unwrap();
+        assert_eq!((counts.parked, counts.waiting), (0, 4));
+    }
+    cloud.server.clear_faults();
+    assert_eq!(device.sync().await.pushed, 4);
 }
