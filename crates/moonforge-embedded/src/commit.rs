@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use moonforge_model::{DocRef, Fields, Timestamp};
+use moonforge_model::{DocRef, Fields, Timestamp, canonical_fields};
 use moonforge_ports::{
-    CommitAnswer, Precondition, RemoteError, RemoteErrorKind, RemoteWrite, WriteResult, as_stored,
+    CommitAnswer, Precondition, RemoteError, RemoteErrorKind, RemoteWrite, WriteResult,
     check_document,
 };
 use serde_json::Value;
@@ -85,7 +85,7 @@ async fn apply(
     let old = load(connection, &write.doc).await?;
     check_precondition(write, old.as_ref().map(|old| old.update_time))?;
     let old_fields = old.as_ref().map(|old| &old.fields);
-    let fields = as_stored(write.apply(old_fields, request_time));
+    let fields = canonical_fields(write.apply(old_fields, request_time));
     check_document(&write.doc, &fields)?;
     rules::check(&write.doc, old_fields, &fields)?;
     match old {

@@ -13,7 +13,7 @@ mod write;
 
 pub use clock::{Clock, Random, RandomExt};
 pub use error::{RemoteError, RemoteErrorKind};
-pub use limits::{MAX_DOCUMENT_BYTES, as_stored, check_document, document_size};
+pub use limits::{MAX_DOCUMENT_BYTES, check_document, document_size};
 pub use remote::{
     Aggregate, BatchGet, CommitAnswer, Filter, Precondition, QueryEvent, QueryStream,
     RemoteDocument, RemoteQuery, RemoteStore, RemoteWrite, Usage, WriteResult,

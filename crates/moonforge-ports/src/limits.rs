@@ -1,6 +1,6 @@
-//! What Firestore refuses in a document, and how it gives values back: shared by the remotes that stand in for it.
+//! What Firestore refuses in a document: shared by the remotes that stand in for it.
 
-use moonforge_model::{DocRef, FieldPath, Fields, MAX_DEPTH, TIMESTAMP_FIELDS, Timestamp};
+use moonforge_model::{DocRef, FieldPath, Fields, MAX_DEPTH};
 use serde_json::Value;
 
 use crate::error::{RemoteError, RemoteErrorKind};
@@ -67,38 +67,6 @@ fn check_value(doc: &DocRef, value: &Value, depth: usize) -> Result<(), RemoteEr
     }
 }
 
-/// The fields as a Firestore gives them back: times in UTC, cut to microseconds, and no negative zero.
-pub fn as_stored(mut fields: Fields) -> Fields {
-    for name in TIMESTAMP_FIELDS {
-        if let Some(value) = fields.get_mut(name) {
-            store_time(value);
-        }
-    }
-    fields.values_mut().for_each(store_value);
-    fields
-}
-
-fn store_time(value: &mut Value) {
-    if let Some(at) = value
-        .as_str()
-        .and_then(|text| text.parse::<Timestamp>().ok())
-    {
-        *value = Value::String(at.to_string());
-    }
-}
-
-fn store_value(value: &mut Value) {
-    match value {
-        Value::Number(n) if n.is_f64() && n.as_f64() == Some(0.0) => *value = Value::from(0.0),
-        Value::Array(items) => items.iter_mut().for_each(store_value),
-        Value::Object(map) => match map.get_mut("$timestamp") {
-            Some(time) => store_time(time),
-            None => map.values_mut().for_each(store_value),
-        },
-        _ => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,19 +97,6 @@ mod tests {
         assert_eq!(
             check(nested(MAX_DEPTH + 2)),
             Err(RemoteErrorKind::InvalidArgument)
-        );
-    }
-
-    #[test]
-    fn times_and_zeros_come_back_in_one_form() {
-        let given = json!({"createdAt": "2026-01-01T01:00:00.1234567+01:00", "x": [-0.0, 0, 1.5],
-                           "note": "2026-01-01T01:00:00.5Z", "t": {"$timestamp": "2026-01-01T00:00:00.5Z"}});
-        let back = as_stored(given.as_object().unwrap().clone());
-        assert_eq!(
-            Value::Object(back).to_string(),
-            json!({"createdAt": "2026-01-01T00:00:00.123456Z", "x": [0.0, 0, 1.5],
-                   "note": "2026-01-01T01:00:00.5Z", "t": {"$timestamp": "2026-01-01T00:00:00.500Z"}})
-            .to_string()
         );
     }
 }

@@ -3,7 +3,8 @@
 
 use moonforge_model::{
     CollectionConfig, Conflict, ConflictReason, Deletion, DocRef, Fields, Folded, LostSide,
-    ParkReason, PatchOp, Row, RowOp, Timestamp, Version, fold, merge, merge_onto_absence,
+    ParkReason, PatchOp, Row, RowOp, Timestamp, Version, canonical_fields, fold, merge,
+    merge_onto_absence,
 };
 use moonforge_store::{Base, DocState, OutboxRow, Quarantined, StoreError, WriteTx};
 
@@ -217,7 +218,7 @@ fn ground(base: Option<&Version>, covered: &[&Row]) -> Option<Version> {
             writers: Default::default(),
         },
     });
-    ground.fields = folded.fields;
+    ground.fields = canonical_fields(folded.fields);
     ground.envelope.edited = folded.edited;
     ground.envelope.deleted = folded.deleted;
     Some(ground)

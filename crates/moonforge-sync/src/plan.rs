@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use moonforge_model::{
     CollectionConfig, Envelope, FieldPath, Fields, Folded, Guard, Row, Version, WriterMark,
-    Writers, set_at, time_value, value_at,
+    Writers, canonical_fields, set_at, time_value, value_at,
 };
-use moonforge_ports::{Precondition, RemoteWrite, WriteResult, as_stored};
+use moonforge_ports::{Precondition, RemoteWrite, WriteResult};
 use moonforge_store::{Base, DocState};
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ pub(crate) struct Planned {
 impl Planned {
     /// The version that the remote now holds, known from its answer without a read.
     pub(crate) fn outcome(mut self, result: &WriteResult) -> Version {
-        self.version.fields = as_stored(self.version.fields);
+        self.version.fields = canonical_fields(self.version.fields);
         self.version.envelope.update_time = result.update_time;
         self.version.envelope.updated_at = result.server_times.first().copied();
         self.version

@@ -102,3 +102,32 @@ async fn a_database_that_is_not_there_parks_nothing() {
     cloud.server.clear_faults();
     assert_eq!(device.sync().await.pushed, 4);
 }
+
+#[tokio::test]
+async fn what_a_firestore_gives_back_in_another_form_was_edited_by_nobody() {
+    let cloud = Cloud::new();
+    let (a, b) = (cloud.device(None, "a").await, cloud.device(None, "b").await);
+    let place = doc("entities", "keep");
+    a.put(
+        &place,
+        json!({"name": "n", "kind": "place", "campaignId": "c",
+               "props": {"at": {"$geo": [52, 4]}, "seal": {"$bytes": "_-8="}}}),
+    )
+    .await;
+    a.sync().await;
+    b.sync().await;
+    a.patch(&place, vec![set("props.at", json!({"$geo": [53, 4]}))])
+        .await;
+    cloud.pass(5);
+    b.patch(&place, vec![set("name", "m")]).await;
+    b.sync().await;
+    cloud.pass(5);
+    let report = a.sync().await;
+    assert_eq!(report.conflicts, 0);
+    b.sync().await;
+    for device in [&a, &b] {
+        let props = device.field(&place, "props").await.unwrap();
+        assert_eq!(props["at"], json!({"$geo": [53.0, 4.0]}));
+        assert_eq!(props["seal"], json!({"$bytes": "/+8="}));
+    }
+}

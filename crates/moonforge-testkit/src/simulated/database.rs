@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use moonforge_model::{DocRef, FieldPath, Fields, Timestamp, set_at, unset_at};
+use moonforge_model::{DocRef, FieldPath, Fields, Timestamp, canonical_fields, set_at, unset_at};
 use moonforge_ports::{
     BatchGet, CommitAnswer, Precondition, RemoteDocument, RemoteError, RemoteErrorKind,
-    RemoteWrite, WriteResult, as_stored, check_document,
+    RemoteWrite, WriteResult, check_document,
 };
 use serde_json::Value;
 
@@ -142,7 +142,7 @@ impl Database {
             }
             _ => {}
         }
-        let fields = as_stored(write.apply(old, at));
+        let fields = canonical_fields(write.apply(old, at));
         // Firestore calls a document that is too large an invalid argument.
         check_document(&write.doc, &fields)
             .map_err(|e| error(RemoteErrorKind::InvalidArgument, e.message))?;
@@ -215,7 +215,7 @@ impl Database {
     /// Writes a document whole, as an operator does who knows nothing of revisions.
     pub fn console_set(&mut self, doc: &DocRef, fields: Fields, now: Timestamp) -> Timestamp {
         let at = self.tick(now);
-        self.store(doc, as_stored(fields), None, at)
+        self.store(doc, canonical_fields(fields), None, at)
     }
 
     /// Sets (`Some`) and deletes (`None`) single fields. A document that isn't there is made.
