@@ -43,15 +43,32 @@ pub struct Embedded {
 
 impl Embedded {
     /// Opens the cloud in `dir`, which is made where there is none. `random` gives a new cloud its id.
+    ///
+    /// The folder above `dir` has to be there: where it isn't, a disk may be missing, and a new cloud in its place would
+    /// be another one.
+    ///
+    /// # Errors
+    /// [`OpenError::Missing`] where that folder isn't there, and the others as they say.
     pub async fn open(
         dir: impl AsRef<Path>,
         clock: Arc<dyn Clock>,
         random: &dyn Random,
     ) -> Result<Self, OpenError> {
         Ok(Self::new(
-            open::directory(dir.as_ref(), random).await?,
+            open::directory(dir.as_ref(), Some(random)).await?,
             clock,
         ))
+    }
+
+    /// Opens the cloud in `dir` and makes none: for whoever was in step with one there before.
+    ///
+    /// # Errors
+    /// [`OpenError::Missing`] where there is none, and the others as they say.
+    pub async fn open_existing(
+        dir: impl AsRef<Path>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
+        Ok(Self::new(open::directory(dir.as_ref(), None).await?, clock))
     }
 
     /// A cloud that goes with its last clone.

@@ -7,6 +7,12 @@ use moonforge_ports::{RemoteError, RemoteErrorKind};
 /// Why an embedded cloud can't be opened. Nothing that was stored was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// The cloud isn't there, and neither is the folder that it would be made in; or it has to be there and isn't.
+    #[error("there is no cloud in {path}; if it is on a stick or another computer, connect that")]
+    Missing {
+        /// The cloud's directory.
+        path: PathBuf,
+    },
     /// The directory, or a file in it, can't be made, read or written.
     #[error("the cloud's directory {path} can't be used: {source}")]
     Directory {

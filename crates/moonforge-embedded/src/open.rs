@@ -14,6 +14,8 @@ use crate::error::{OpenError, sqlite_code};
 /// "MfCl": says in the file's header whose it is.
 const APPLICATION_ID: i64 = 0x4d66_436c;
 const FORMAT: i64 = 1;
+/// The database's name in its directory.
+const DATABASE: &str = "cloud.db";
 /// How long a statement waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(20);
 
@@ -28,9 +30,14 @@ pub(crate) struct Pools {
     pub(crate) id: String,
 }
 
-pub(crate) async fn directory(dir: &Path, random: &dyn Random) -> Result<Pools, OpenError> {
-    let path = dir.to_owned();
-    let files = tokio::task::spawn_blocking(move || lock_directory(&path)).await;
+/// The cloud in `dir`. `random` gives a new one its id; without it none is made.
+pub(crate) async fn directory(dir: &Path, random: Option<&dyn Random>) -> Result<Pools, OpenError> {
+    let (path, make) = (dir.to_owned(), random.is_some());
+    let files = tokio::task::spawn_blocking(move || match make {
+        true => make_and_lock(&path),
+        false => lock_existing(&path),
+    })
+    .await;
     let (lock, path) = files.map_err(|stopped| OpenError::Directory {
         path: dir.to_owned(),
         source: io::Error::other(stopped),
@@ -57,7 +64,7 @@ pub(crate) async fn in_memory(random: &dyn Random) -> Result<Pools, OpenError> {
         .await;
     let opened = async {
         let pool = pool?;
-        let id = prepare(&pool, random).await?;
+        let id = prepare(&pool, Some(random)).await?;
         Ok(Pools {
             writer: pool.clone(),
             readers: pool,
@@ -70,22 +77,49 @@ pub(crate) async fn in_memory(random: &dyn Random) -> Result<Pools, OpenError> {
 }
 
 /// Makes the directory and its files, for their owner's eyes only, and waits for the lock.
-fn lock_directory(dir: &Path) -> Result<(File, PathBuf), OpenError> {
-    let unusable = |path: &Path| {
-        let path = path.to_owned();
-        move |source| OpenError::Directory { path, source }
-    };
+fn make_and_lock(dir: &Path) -> Result<(File, PathBuf), OpenError> {
     let mut builder = DirBuilder::new();
-    builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir).map_err(unusable(dir))?;
-    let lock_path = dir.join("cloud.lock");
-    let lock = private_file(&lock_path).map_err(unusable(&lock_path))?;
-    lock.lock().map_err(unusable(&lock_path))?;
-    let path = dir.join("cloud.db");
+    match builder.create(dir) {
+        Ok(()) => {}
+        // Whatever is there: what can't hold files says so at the first of them.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing(dir)),
+        Err(error) => return Err(unusable(dir)(error)),
+    }
+    let lock = lock(dir)?;
+    let path = dir.join(DATABASE);
     private_file(&path).map_err(unusable(&path))?;
     Ok((lock, path))
+}
+
+/// Waits for the lock of a cloud that is there; touches nothing else.
+fn lock_existing(dir: &Path) -> Result<(File, PathBuf), OpenError> {
+    let path = dir.join(DATABASE);
+    match path.try_exists() {
+        Ok(true) => Ok((lock(dir)?, path)),
+        Ok(false) => Err(missing(dir)),
+        Err(error) => Err(unusable(&path)(error)),
+    }
+}
+
+fn lock(dir: &Path) -> Result<File, OpenError> {
+    let path = dir.join("cloud.lock");
+    let lock = private_file(&path).map_err(unusable(&path))?;
+    lock.lock().map_err(unusable(&path))?;
+    Ok(lock)
+}
+
+fn unusable(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    let path = path.to_owned();
+    move |source| OpenError::Directory { path, source }
+}
+
+fn missing(dir: &Path) -> OpenError {
+    OpenError::Missing {
+        path: dir.to_owned(),
+    }
 }
 
 fn private_file(path: &Path) -> io::Result<File> {
@@ -100,6 +134,8 @@ enum Failure {
     Sqlx(sqlx::Error),
     Foreign,
     Newer(i64),
+    /// There are no tables, and none are to be made.
+    Empty,
 }
 
 impl From<sqlx::Error> for Failure {
@@ -108,7 +144,7 @@ impl From<sqlx::Error> for Failure {
     }
 }
 
-async fn pools(base: SqliteConnectOptions, random: &dyn Random) -> Result<Pools, Failure> {
+async fn pools(base: SqliteConnectOptions, random: Option<&dyn Random>) -> Result<Pools, Failure> {
     let full = base.clone().synchronous(SqliteSynchronous::Full);
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
@@ -127,12 +163,15 @@ async fn pools(base: SqliteConnectOptions, random: &dyn Random) -> Result<Pools,
 }
 
 /// Checks whose file it is before anything is written to it, and makes the tables of a new one.
-async fn prepare(pool: &SqlitePool, random: &dyn Random) -> Result<String, Failure> {
+async fn prepare(pool: &SqlitePool, random: Option<&dyn Random>) -> Result<String, Failure> {
     let mut connection = pool.acquire().await?;
     let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema")
         .fetch_one(&mut *connection)
         .await?;
     if tables == 0 {
+        let Some(random) = random else {
+            return Err(Failure::Empty);
+        };
         sqlx::raw_sql("PRAGMA journal_mode = WAL")
             .execute(&mut *connection)
             .await?;
@@ -168,8 +207,9 @@ async fn prepare(pool: &SqlitePool, random: &dyn Random) -> Result<String, Failu
 }
 
 fn explain(path: &Path, failure: Failure) -> OpenError {
-    let path = path.to_owned();
+    let (path, dir) = (path.to_owned(), path.parent());
     match failure {
+        Failure::Empty => missing(dir.unwrap_or(&path)),
         Failure::Foreign => OpenError::NotACloud { path },
         Failure::Newer(found) => OpenError::Newer { path, found },
         // NOTADB: there is something else in the file.

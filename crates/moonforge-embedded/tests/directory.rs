@@ -76,6 +76,7 @@ async fn counted(cloud: &Embedded) -> (i64, i64) {
 async fn what_was_written_is_there_after_reopening_and_moving() {
     let root = tempfile::tempdir().unwrap();
     let (old, new) = (root.path().join("deep/old"), root.path().join("new"));
+    std::fs::create_dir(root.path().join("deep")).unwrap();
     let cloud = open(&old).await;
     let name = cloud.name();
     let answer = cloud
@@ -270,6 +271,43 @@ async fn what_is_no_cloud_is_refused_and_left_alone() {
         matches!(error, OpenError::Newer { found: 2, .. }),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_missing_folder_above_the_cloud_is_not_made() {
+    let root = tempfile::tempdir().unwrap();
+    // A stick that isn't plugged in.
+    let error = open_at(&root.path().join("stick/cloud"), NOW)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, OpenError::Missing { .. }), "{error}");
+    assert!(error.to_string().contains("stick/cloud"), "{error}");
+    assert!(!root.path().join("stick").exists());
+}
+
+#[tokio::test]
+async fn a_cloud_that_has_to_be_there_is_not_made() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("cloud");
+    let existing = async || {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_micros(NOW)));
+        Embedded::open_existing(&dir, clock).await
+    };
+    let missing = async || match existing().await {
+        Err(OpenError::Missing { path }) => path == dir,
+        _ => false,
+    };
+    assert!(missing().await && !dir.exists());
+    // Where a stick is plugged in there is often an empty folder without it.
+    std::fs::create_dir(&dir).unwrap();
+    assert!(missing().await);
+    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
+    // A cloud whose making was cut short holds nothing either.
+    std::fs::write(dir.join("cloud.db"), "").unwrap();
+    assert!(missing().await);
+    assert_eq!(std::fs::read(dir.join("cloud.db")).unwrap(), b"");
+    let name = open(&dir).await.name();
+    assert_eq!(existing().await.unwrap().name(), name);
 }
 
 async fn sql(dir: &Path, sql: &'static str) {

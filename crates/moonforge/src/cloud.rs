@@ -36,7 +36,9 @@ enum Place {
 }
 
 impl Embedded {
-    /// The cloud in the directory `path`, which is made where there is none.
+    /// The cloud in the directory `path`, which the first sync makes where there is none. The folder above it has to be
+    /// there, and for a database that was synced before the cloud too: else it is out of reach, as one on a disk that isn't
+    /// plugged in.
     pub fn dir(path: impl Into<PathBuf>) -> Self {
         Self {
             place: Place::Dir(path.into()),
@@ -63,9 +65,11 @@ impl Embedded {
         &self,
         clock: Arc<dyn Clock>,
         random: &dyn Random,
+        make: bool,
     ) -> Result<Directory, OpenError> {
         let opened = match &self.place {
-            Place::Dir(path) => Directory::open(path, clock, random).await?,
+            Place::Dir(path) if make => Directory::open(path, clock, random).await?,
+            Place::Dir(path) => Directory::open_existing(path, clock).await?,
             Place::Memory(shared) => {
                 let open = || Directory::in_memory(clock, random);
                 shared.get_or_try_init(open).await?.clone()
@@ -169,17 +173,37 @@ impl Cloud {
         }
     }
 
-    /// Makes the remote ready; the inner error says that it can't be reached now, and may be later.
+    /// Where the cloud is, if it is a folder: as it really is called, whatever way leads there.
+    pub(crate) fn place(&self) -> Option<String> {
+        match &self.remote {
+            Remote::Embedded(Embedded {
+                place: Place::Dir(path),
+                ..
+            }) => {
+                let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+                Some(real.display().to_string())
+            }
+            _ => None,
+        }
+    }
+
+    /// Makes the remote ready, which may `make` a new one; the inner error says that it can't be reached now, and may be
+    /// later.
     pub(crate) async fn connect(
         &self,
         clock: Arc<dyn Clock>,
         random: &dyn Random,
+        make: bool,
     ) -> Result<Result<Arc<dyn RemoteStore>, RemoteError>, Error> {
         let remote: Arc<dyn RemoteStore> = match &self.remote {
-            Remote::Embedded(embedded) => match embedded.open(clock, random).await {
+            Remote::Embedded(embedded) => match embedded.open(clock, random, make).await {
                 Ok(cloud) => Arc::new(cloud),
                 // A folder on a disk that isn't plugged in is a cloud that is offline.
-                Err(error @ (OpenError::Directory { .. } | OpenError::Database { .. })) => {
+                Err(
+                    error @ (OpenError::Missing { .. }
+                    | OpenError::Directory { .. }
+                    | OpenError::Database { .. }),
+                ) => {
                     let message = error.to_string();
                     let error = RemoteError::new(RemoteErrorKind::NeverSent, message);
                     return Ok(Err(error));

@@ -19,6 +19,8 @@ pub struct Error(Box<Kind>);
 pub(crate) enum Kind {
     /// The local store.
     Store(StoreError),
+    /// The local store belongs to another: that, in words for a person.
+    AccountMismatch { message: String, source: StoreError },
     /// A path to a field.
     Path(InvalidPath),
     /// The collections that were registered.
@@ -37,7 +39,7 @@ impl Error {
     /// A stable code, such as `not_found`, `deleted`, `unknown_collection`, `wrong_type`.
     pub fn code(&self) -> &'static str {
         match &*self.0 {
-            Kind::Store(e) => e.code(),
+            Kind::Store(e) | Kind::AccountMismatch { source: e, .. } => e.code(),
             Kind::Path(_) => "invalid_path",
             Kind::Registry(_) => "invalid_collection",
             Kind::Embedded(OpenError::NotACloud { .. }) => "not_a_cloud",
@@ -97,6 +99,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {
             Kind::Store(e) => e.fmt(f),
+            Kind::AccountMismatch { message, .. } => f.write_str(message),
             Kind::Path(e) => e.fmt(f),
             Kind::Registry(e) => e.fmt(f),
             Kind::Embedded(e) => e.fmt(f),
@@ -116,7 +119,7 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &*self.0 {
-            Kind::Store(e) => Some(e),
+            Kind::Store(e) | Kind::AccountMismatch { source: e, .. } => Some(e),
             Kind::Path(e) => Some(e),
             Kind::Registry(e) => Some(e),
             Kind::Embedded(e) => Some(e),

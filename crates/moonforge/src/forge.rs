@@ -3,12 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use moonforge_model::{Collection, DocId, Registry, Timestamp};
-use moonforge_ports::{Clock, Random, RemoteError};
+use moonforge_model::{Collection, DocId, Registry};
+use moonforge_ports::{Clock, Random};
 use moonforge_store::{EditTime, Store};
-use moonforge_sync::{SyncEngine, SyncOptions, SyncReport};
-use tokio::sync::OnceCell;
-use tracing::Instrument;
 
 use crate::builder::Builder;
 use crate::cloud::Cloud;
@@ -16,9 +13,7 @@ use crate::conflicts::Conflicts;
 use crate::documents::Documents;
 use crate::error::Error;
 use crate::outbox::Outbox;
-
-/// The store's note of when a sync last came to its end.
-const LAST_SYNC: &str = "last_sync";
+use crate::sync::Syncing;
 
 /// An open database and the cloud that it is kept in step with.
 ///
@@ -29,12 +24,12 @@ pub struct Moonforge {
     inner: Arc<Inner>,
 }
 
-struct Inner {
-    store: Store,
-    cloud: Cloud,
-    clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
-    engine: OnceCell<SyncEngine>,
+pub(crate) struct Inner {
+    pub(crate) store: Store,
+    pub(crate) cloud: Cloud,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) syncing: Syncing,
 }
 
 impl std::fmt::Debug for Moonforge {
@@ -77,9 +72,13 @@ impl Moonforge {
                 cloud,
                 clock,
                 random,
-                engine: OnceCell::new(),
+                syncing: Syncing::default(),
             }),
         }
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -147,86 +146,6 @@ impl Moonforge {
     /// The journal of what a merge could not keep.
     pub fn conflicts(&self) -> Conflicts {
         Conflicts::new(self.clone())
-    }
-
-    /// Sends what was written here, fetches what was written elsewhere, and sends what merging the two left.
-    ///
-    /// A cloud that can't be reached, or that wants a sign-in, is no error: the report says so, and everything that was
-    /// written stays queued.
-    ///
-    /// # Errors
-    /// `account_mismatch` where the database belongs to another account or cloud, `sync_busy` where another process syncs
-    /// it, `cloud_refused`, `not_a_cloud`, `newer_version`, and those of the local store.
-    pub async fn sync_now(&self) -> Result<SyncReport, Error> {
-        self.sync_with(&SyncOptions::default()).await
-    }
-
-    /// [`Moonforge::sync_now`] with other bounds.
-    ///
-    /// # Errors
-    /// As `sync_now`.
-    pub async fn sync_with(&self, options: &SyncOptions) -> Result<SyncReport, Error> {
-        let span = tracing::info_span!("moonforge.sync");
-        let run = async {
-            match self.engine().await? {
-                Ok(engine) => {
-                    let report = engine.sync_now(options).await?;
-                    if report.stopped.is_none() {
-                        let now = self.clock().now().to_string();
-                        self.store().set_note(LAST_SYNC, now).await?;
-                    }
-                    Ok(report)
-                }
-                Err(unreachable) => self.offline(unreachable).await,
-            }
-        };
-        Box::pin(run).instrument(span).await
-    }
-
-    async fn engine(&self) -> Result<Result<&SyncEngine, RemoteError>, Error> {
-        let inner = &*self.inner;
-        if let Some(engine) = inner.engine.get() {
-            return Ok(Ok(engine));
-        }
-        let remote = match inner
-            .cloud
-            .connect(inner.clock.clone(), &*inner.random)
-            .await?
-        {
-            Ok(remote) => remote,
-            Err(unreachable) => return Ok(Err(unreachable)),
-        };
-        let make = || async {
-            SyncEngine::new(
-                inner.store.clone(),
-                remote,
-                inner.clock.clone(),
-                inner.random.clone(),
-            )
-        };
-        Ok(Ok(inner.engine.get_or_init(make).await))
-    }
-
-    /// When a sync last came to its end, by this device's clock.
-    pub(crate) async fn last_sync(&self) -> Result<Option<Timestamp>, Error> {
-        let note = self.store().note(LAST_SYNC).await?;
-        Ok(note.and_then(|at| at.parse().ok()))
-    }
-
-    /// The report of a run that didn't come as far as a request.
-    async fn offline(&self, why: RemoteError) -> Result<SyncReport, Error> {
-        let counts = self.store().parked_and_waiting().await?;
-        tracing::info!(error = %why, "the cloud can't be reached");
-        Ok(SyncReport {
-            offline: true,
-            parked: counts.parked,
-            waiting: counts.waiting,
-            stopped: Some(format!(
-                "the cloud can't be reached ({}); everything written here is kept and goes out next time",
-                why.message
-            )),
-            ..SyncReport::default()
-        })
     }
 
     /// Ends all connections to the database; waits for writes under way. Calls after this fail.

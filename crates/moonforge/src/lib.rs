@@ -45,6 +45,7 @@ mod forge;
 mod import;
 mod outbox;
 mod status;
+mod sync;
 mod system;
 mod typed;
 mod watch;

@@ -172,6 +172,45 @@ fn a_cloud_out_of_reach_exits_with_3_and_keeps_everything() {
     assert_eq!(device.ok(&["sync"])["pushed"], 3);
 }
 
+#[track_caller]
+fn out_of_reach(device: &Device) {
+    let report = device.run(&["sync"]).exits(3).json();
+    assert_eq!(report["offline"], true, "{report}");
+    let why = report["stopped"].as_str().unwrap();
+    assert!(why.contains("there is no cloud in"), "{report}");
+}
+
+#[test]
+fn a_stick_that_is_not_plugged_in_gets_no_cloud_in_its_place() {
+    let scratch = Scratch::new();
+    let mut device = scratch.device("a").with_a_scene();
+    let stick = scratch.path().join("media/stick");
+    device.cloud = format!("local:{}", stick.join("cloud").display());
+    out_of_reach(&device);
+    assert!(!scratch.path().join("media").exists());
+    // Nothing was bound: with the stick in, the first sync makes the cloud.
+    fs::create_dir_all(&stick).unwrap();
+    assert_eq!(device.ok(&["sync"])["pushed"], 2);
+}
+
+#[test]
+fn a_database_that_was_synced_gets_no_other_cloud_where_its_own_is_away() {
+    let scratch = Scratch::new();
+    let device = scratch.device("a").with_a_scene();
+    device.ok(&["sync"]);
+    let (cloud, away) = (scratch.path().join("cloud"), scratch.path().join("away"));
+    fs::rename(&cloud, &away).unwrap();
+    device.put("scenes", "t", json!({"campaignId": "k", "title": "x"}));
+    out_of_reach(&device);
+    assert!(!cloud.exists());
+    fs::create_dir(&cloud).unwrap();
+    out_of_reach(&device);
+    assert_eq!(fs::read_dir(&cloud).unwrap().count(), 0);
+    fs::remove_dir(&cloud).unwrap();
+    fs::rename(&away, &cloud).unwrap();
+    assert_eq!(device.ok(&["sync"])["pushed"], 1);
+}
+
 #[test]
 fn firestore_out_of_reach_exits_with_3() {
     let scratch = Scratch::new();
@@ -213,9 +252,20 @@ fn one_database_belongs_to_one_cloud() {
     let scratch = Scratch::new();
     let mut device = scratch.device("a").with_a_scene();
     device.ok(&["sync"]);
-    device.cloud = format!("local:{}", scratch.path().join("other").display());
+    let mut other = scratch.device("b");
+    other.cloud = format!("local:{}", scratch.path().join("other").display());
+    other.ok(&["sync"]);
+    device.cloud = other.cloud;
     device.put("scenes", "t", json!({"campaignId": "k", "title": "x"}));
     device.refuses(&["sync"], "account_mismatch");
+    // A person knows folders, not the random names of clouds.
+    let error = device.run(&["sync"]).json();
+    let message = error["error"]["message"].as_str().unwrap();
+    for name in ["cloud", "other"] {
+        let path = scratch.path().join(name).canonicalize().unwrap();
+        assert!(message.contains(path.to_str().unwrap()), "{message}");
+    }
+    assert!(!message.contains("local:"), "{message}");
 }
 
 #[test]

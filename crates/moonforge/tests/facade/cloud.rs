@@ -98,6 +98,7 @@ async fn a_cloud_that_cannot_be_reached_is_a_report_and_no_error() {
     assert_eq!((report.pushed, report.waiting), (0, 1));
     // Once there is one, the same database goes on with it.
     std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
     assert_eq!(forge.sync_now().await.unwrap().pushed, 1);
 }
 
@@ -111,6 +112,9 @@ async fn a_database_of_another_cloud_is_refused() {
     let forge = open("one").await.unwrap();
     forge.sync_now().await.unwrap();
     forge.close().await;
+    // Another device's.
+    let other = Moonforge::memory_builder().cloud(Embedded::dir(dir.path().join("other")));
+    other.open().await.unwrap().sync_now().await.unwrap();
     let error = open("other").await.unwrap().sync_now().await.unwrap_err();
     assert!(error.is_account_mismatch(), "{error:?}");
 }
@@ -200,4 +204,29 @@ async fn the_real_clock_runs_and_sleeps() {
     assert!(clock.monotonic() - monotonic >= Duration::from_millis(2));
     assert!(clock.now() >= now);
     assert!(now > "2026-01-01T00:00:00Z".parse().unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn syncs_at_once_wait_for_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = Moonforge::builder(dir.path().join("a.db")).cloud(Embedded::in_memory());
+    for builder in [file, Moonforge::memory_builder()] {
+        let forge = builder.open().await.unwrap();
+        for _ in 0..20 {
+            let campaign = Campaign::new(forge.new_id(), "x");
+            forge.campaigns().upsert(campaign).await.unwrap();
+        }
+        let runs: Vec<_> = (0..4)
+            .map(|_| {
+                let forge = forge.clone();
+                tokio::spawn(async move { forge.sync_now().await })
+            })
+            .collect();
+        let mut pushed = 0;
+        for run in runs {
+            pushed += run.await.unwrap().unwrap().pushed;
+        }
+        assert_eq!(pushed, 20);
+        forge.close().await;
+    }
 }
