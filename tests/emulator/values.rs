@@ -10,7 +10,8 @@ crate::scenario::scenarios! {
     everywhere:
         odd_names_nested_lists_and_unknown_fields_make_the_trip;
     calm:
-        what_json_lacks_stays_as_it_is_beside_an_edit;
+        what_json_lacks_stays_as_it_is_beside_an_edit,
+        a_name_that_looks_like_a_tag_is_the_same_on_both_devices;
 }
 
 fn odd() -> Value {
@@ -160,4 +161,28 @@ async fn what_json_lacks_stays_as_it_is_beside_an_edit(world: World) {
         .pop();
     assert_eq!(more, Some(json!({ "stringValue": "more" })));
     assert_eq!(after, before);
+}
+
+async fn a_name_that_looks_like_a_tag_is_the_same_on_both_devices(world: World) {
+    let item = json!({ "name": "Rune", "kind": "item", "props": { "a": { "mood": 1 }, "b": {} } });
+    let (a, b) = two(&world, &[("entities", "e1", item)]).await;
+    let rounds = [
+        ("set", "props.a.`$bytes`", json!("AAAA")),
+        ("unset", "props.a.mood", json!(null)),
+        ("set", "props.b.`$$bytes`", json!("AAAA")),
+        ("set", "props.b.more", json!(2)),
+        ("unset", "props.b.more", json!(null)),
+    ];
+    for (number, round) in rounds.into_iter().enumerate() {
+        let (writer, reader) = if number % 2 == 0 { (&a, &b) } else { (&b, &a) };
+        writer.patch("entities", "e1", &[round.clone()]).await;
+        writer.sync_well().await;
+        reader.sync_well().await;
+        let props = writer.value("entities", "e1", "/props").await;
+        assert_eq!(
+            props,
+            reader.value("entities", "e1", "/props").await,
+            "{round:?}"
+        );
+    }
 }

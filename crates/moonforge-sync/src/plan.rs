@@ -185,8 +185,8 @@ fn changed(
     marks: &BTreeMap<String, WriterMark>,
 ) -> (Fields, Vec<FieldPath>) {
     let mut fields = Fields::new();
-    let mut mask = folded.touched.clone();
-    for path in &folded.touched {
+    let mut mask = paths_on_the_wire(folded);
+    for path in &mask {
         if let Some(value) = value_at(&folded.fields, path) {
             set_at(&mut fields, path, value.clone());
         }
@@ -218,4 +218,38 @@ fn changed(
         mask.push(own.child(incarnation));
     }
     (fields, mask)
+}
+
+/// The touched paths, but where a key's name on the wire depends on its neighbours, the map that holds them.
+fn paths_on_the_wire(folded: &Folded) -> Vec<FieldPath> {
+    let mut mask: Vec<FieldPath> = Vec::with_capacity(folded.touched.len());
+    let mut widened: Vec<FieldPath> = Vec::new();
+    for path in &folded.touched {
+        match map_of_tags(&folded.fields, path) {
+            Some(map) => widened.push(map),
+            None => mask.push(path.clone()),
+        }
+    }
+    for map in widened {
+        if !mask.iter().any(|path| path.covers(&map)) {
+            mask.retain(|path| !map.covers(path));
+            mask.push(map);
+        }
+    }
+    mask
+}
+
+/// The highest map above `path` that holds a key beginning with `$`, and is on the way or right above it: alone in its map
+/// such a key may stand for a value that JSON lacks, and has another name on the wire then.
+fn map_of_tags(fields: &Fields, path: &FieldPath) -> Option<FieldPath> {
+    let tag = |name: &String| name.starts_with('$');
+    let above = std::iter::successors(path.parent(), FieldPath::parent);
+    let within = above
+        .filter(|map| path.segments().get(map.segments().len()).is_some_and(tag))
+        .last();
+    within.or_else(|| {
+        let parent = path.parent()?;
+        let members = value_at(fields, &parent)?.as_object()?;
+        members.keys().any(tag).then_some(parent)
+    })
 }
