@@ -62,7 +62,7 @@ pub use schema::{
 };
 pub use text::{LostHunk, Side, TextMerge, merge_text};
 pub use time::{InvalidTimestamp, Timestamp};
-pub use validate::{MAX_DOCUMENT_BYTES, ValidationError, check_types, validate};
+pub use validate::{MAX_DOCUMENT_BYTES, ValidationError, check_types, validate, validate_edit};
 pub use value::{Fields, canonical, set_at, unset_at, value_at};
 pub use version::{
     Deletion, EDITED_ALL, Envelope, UnreadableVersion, Version, WriterMark, Writers, time_value,

@@ -275,3 +275,150 @@ fn a_campaigns_id_is_asked_for_also_where_it_isnt_listed() {
         "missing_field"
     );
 }
+
+#[test]
+fn a_campaigns_members_are_such_as_the_rules_take() {
+    let campaign = |more: Value| {
+        let mut campaign = json!({"name": "Ember"});
+        campaign
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        campaign
+    };
+    for fine in [
+        json!({"ownerUid": "a"}),
+        json!({"memberUids": ["b"]}),
+        json!({"ownerUid": "a", "memberUids": ["b", "a"], "roles": {"b": "player"}}),
+    ] {
+        assert_eq!(check("campaigns", campaign(fine)), Ok(()));
+    }
+    for (denied, message) in [
+        (
+            json!({"roles": null}),
+            "the field `roles` should be left out rather than null",
+        ),
+        (
+            json!({"memberUids": null}),
+            "the field `memberUids` should be left out rather than null",
+        ),
+        (
+            json!({"ownerUid": null}),
+            "the field `ownerUid` should be left out rather than null",
+        ),
+        (
+            json!({"ownerUid": "a", "memberUids": ["b"]}),
+            "the field `memberUids` should be a list that the owner `a` is in",
+        ),
+    ] {
+        let refused = refused("campaigns", campaign(denied));
+        assert_eq!(refused, ("invalid_value", message.to_owned()));
+    }
+    // Only campaigns have members.
+    assert_eq!(check("entities", entity(json!({"roles": null}))), Ok(()));
+}
+
+fn edit(collection: &str, before: Value, after: Value) -> Result<(), &'static str> {
+    let registry = Registry::builtin();
+    let config = registry.get(collection).unwrap();
+    let (before, after) = (before.as_object().unwrap(), after.as_object().unwrap());
+    validate_edit(config, before, after).map_err(|e| e.code())
+}
+
+#[test]
+fn an_owner_stays_a_member() {
+    let before = json!({"name": "Ember", "ownerUid": "a", "memberUids": ["a", "b"]});
+    for (name, value) in [
+        ("memberUids", json!(["b"])),
+        ("memberUids", json!([])),
+        ("ownerUid", json!("c")),
+    ] {
+        let mut after = before.clone();
+        after[name] = value;
+        assert_eq!(
+            edit("campaigns", before.clone(), after),
+            Err("invalid_value")
+        );
+    }
+    for name in ["memberUids", "ownerUid"] {
+        let mut after = before.clone();
+        after.as_object_mut().unwrap().remove(name);
+        assert_eq!(
+            edit("campaigns", before.clone(), after),
+            Err("invalid_value"),
+            "{name}"
+        );
+    }
+    let handed_over = json!({"name": "Ember", "ownerUid": "b", "memberUids": ["b"]});
+    assert_eq!(edit("campaigns", before, handed_over), Ok(()));
+}
+
+#[test]
+fn a_campaigns_id_can_be_one() {
+    for bad in ["", "a/b", "__x__", "..", "a\u{0}"] {
+        assert_eq!(
+            refused("scenes", json!({"campaignId": bad, "title": "x"})).0,
+            "invalid_value",
+            "{bad}"
+        );
+        assert_eq!(
+            remote("scenes", json!({"campaignId": bad, "title": "x"})),
+            Ok(())
+        );
+    }
+    // A campaign isn't in one.
+    assert_eq!(
+        check("campaigns", json!({"name": "x", "campaignId": "a/b"})),
+        Ok(())
+    );
+}
+
+#[test]
+fn an_edit_answers_only_for_what_it_touches() {
+    let newer = json!({"visibility": "spectators", "props": {"a": 1}});
+    let with = |name: &str, value: Value| {
+        let mut after = newer.clone();
+        after[name] = value;
+        after
+    };
+    // It lacks what is required, too.
+    assert_eq!(
+        edit("entities", newer.clone(), with("summary", json!("x"))),
+        Ok(())
+    );
+    for (name, value, code) in [
+        ("visibility", json!("friends"), "invalid_value"),
+        ("summary", json!(7), "wrong_type"),
+        ("props", json!({"a": 1, "": 2}), "invalid_name"),
+        ("props", json!({"a": u64::MAX}), "number_out_of_range"),
+        ("campaignId", json!("a/b"), "invalid_value"),
+    ] {
+        assert_eq!(
+            edit("entities", newer.clone(), with(name, value)),
+            Err(code),
+            "{name}"
+        );
+    }
+    let whole = entity(json!({}));
+    assert_eq!(edit("entities", whole, newer), Err("missing_field"));
+    // An app may have come to know a field that older documents hold otherwise.
+    let odd = json!({"campaignId": "c", "name": "x", "combatants": {"old": {"currentHp": "7"}, "k": {"currentHp": 7}}});
+    let mut after = odd.clone();
+    after["combatants"]["k"]["currentHp"] = json!(6);
+    assert_eq!(edit("encounters", odd.clone(), after.clone()), Ok(()));
+    after["combatants"]["old"]["currentHp"] = json!("8");
+    assert_eq!(edit("encounters", odd, after), Err("wrong_type"));
+}
+
+#[test]
+fn a_document_that_is_too_large_may_shrink() {
+    let of = |bytes: usize| entity(json!({"content": "y".repeat(bytes)}));
+    assert_eq!(edit("entities", of(1_046_000), of(1_045_000)), Ok(()));
+    let mut other = of(1_046_000);
+    other["name"] = json!("Rami");
+    assert_eq!(edit("entities", of(1_046_000), other), Ok(()));
+    assert_eq!(
+        edit("entities", of(1_046_000), of(1_046_001)),
+        Err("too_large")
+    );
+}
