@@ -175,7 +175,8 @@ async fn a_name_that_looks_like_a_tag_is_the_same_on_both_devices(world: World) 
     ];
     for (number, round) in rounds.into_iter().enumerate() {
         let (writer, reader) = if number % 2 == 0 { (&a, &b) } else { (&b, &a) };
-        writer.patch("entities", "e1", &[round.clone()]).await;
+        let edit = std::slice::from_ref(&round);
+        writer.patch("entities", "e1", edit).await;
         writer.sync_well().await;
         reader.sync_well().await;
         let props = writer.value("entities", "e1", "/props").await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use moonforge_model::{Collection, FieldPath, Timestamp};
 use moonforge_ports::{
-    Filter, QueryEvent, RemoteDocument, RemoteError, RemoteErrorKind, RemoteQuery,
+    Filter, QueryEvent, RemoteDocument, RemoteError, RemoteErrorKind, RemoteQuery, document_size,
 };
 use moonforge_store::{Checkpoint, Cursor, StoreError};
 
@@ -15,6 +15,8 @@ use crate::run::{Failure, Run, Stop};
 
 /// Most documents applied in one local transaction.
 const SLICE: usize = 500;
+/// Once a slice holds so much, by Firestore's measure, it is applied: what waits stays small in memory.
+const SLICE_BYTES: usize = 4 << 20;
 /// A span that holds so few is listed rather than counted.
 const SHORT: u64 = 5;
 /// How far ahead of what is taken for the remote's clock a time may be.
@@ -231,13 +233,15 @@ impl Run<'_> {
         let read_time = self.clock.now().offset_micros(so_far);
         let remote = self.remote;
         let mut stream = remote.query(query).await?;
-        let mut slice = Vec::new();
+        let (mut slice, mut bytes) = (Vec::new(), 0);
         loop {
             let event = stream.next().await;
             match event {
                 Some(Ok(QueryEvent::Document(document))) => {
+                    bytes += document_size(&document.doc, &document.fields);
                     slice.push(document);
-                    if slice.len() >= SLICE {
+                    if slice.len() >= SLICE || bytes >= SLICE_BYTES {
+                        bytes = 0;
                         let slice = std::mem::take(&mut slice);
                         self.apply_slice(slice, read_time, cursor_of.as_deref_mut())
                             .await?;
