@@ -30,7 +30,7 @@ pub(crate) struct Cli {
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
-    /// The database, which is made where there is none
+    /// The database; put, import and sync make it where there is none
     #[arg(
         long,
         global = true,

@@ -1,15 +1,16 @@
 //! Opening a database and wiring it to its cloud: the composition root.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use moonforge_model::{CollectionConfig, Registry};
 use moonforge_ports::{Clock, Random, RandomExt};
-use moonforge_store::{Durability, Store, StoreOptions};
+use moonforge_store::{Durability, Store, StoreError, StoreOptions};
 use tracing::Instrument;
 
 use crate::cloud::{Cloud, Embedded};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::forge::Moonforge;
 use crate::system::{OsRandom, SystemClock};
 
@@ -22,6 +23,7 @@ const DEFAULT_CLOUD: &str = "moonforge-cloud";
 pub struct Builder {
     /// `None`: in memory.
     path: Option<PathBuf>,
+    existing: bool,
     cloud: Option<Cloud>,
     collections: Vec<CollectionConfig>,
     durability: Durability,
@@ -43,6 +45,7 @@ impl Builder {
     pub(crate) fn new(path: Option<PathBuf>) -> Self {
         Self {
             path,
+            existing: false,
             cloud: None,
             collections: Vec::new(),
             durability: Durability::Full,
@@ -55,6 +58,12 @@ impl Builder {
     /// database.
     pub fn cloud(mut self, cloud: impl Into<Cloud>) -> Self {
         self.cloud = Some(cloud.into());
+        self
+    }
+
+    /// Opens a database that is there, and makes none: for whoever only looks, and could have mistyped the path.
+    pub fn existing(mut self) -> Self {
+        self.existing = true;
         self
     }
 
@@ -86,7 +95,7 @@ impl Builder {
     /// before the first sync.
     ///
     /// # Errors
-    /// `cannot_open`, `not_a_database`, `newer_version`, `busy`, `disk_full`, `corrupt`; `invalid_collection` for a
+    /// `no_database` where there is none and none is to be made ([`Builder::existing`]); `cannot_open`, `not_a_database`, `newer_version`, `busy`, `disk_full`, `corrupt`; `invalid_collection` for a
     /// registration that doesn't fit the others.
     pub async fn open(self) -> Result<Moonforge, Error> {
         let span = tracing::info_span!("moonforge.open");
@@ -109,6 +118,7 @@ impl Builder {
         };
         let (store, beside) = match &self.path {
             Some(path) => {
+                check_path(path, self.existing)?;
                 let dir = path.parent().unwrap_or(Path::new(""));
                 let beside = Embedded::dir(dir.join(DEFAULT_CLOUD));
                 (Store::open(path, options).await?, beside)
@@ -117,5 +127,26 @@ impl Builder {
         };
         let cloud = self.cloud.unwrap_or_else(|| beside.into());
         Ok(Moonforge::new(store, cloud, self.clock, self.random))
+    }
+}
+
+/// Refuses what is no path of a database, before anything is made there.
+pub(crate) fn check_path(path: &Path, existing: bool) -> Result<(), Error> {
+    let cannot = |why: String| Err(StoreError::CannotOpen(why).into());
+    let shown = path.display();
+    // SQLite would take these for something else than the file that is made under this name.
+    let text = path.to_string_lossy();
+    if text == ":memory:" || text.starts_with("file:") {
+        return cannot(format!(
+            "`{shown}` is one of SQLite's own names, not a path; `./{shown}` is a file"
+        ));
+    }
+    match path.metadata() {
+        Ok(found) if found.is_file() => Ok(()),
+        Ok(found) if found.is_dir() => cannot(format!("{shown} is a folder")),
+        Ok(_) => cannot(format!("{shown} is no regular file")),
+        Err(error) if error.kind() != ErrorKind::NotFound => cannot(format!("{shown}: {error}")),
+        Err(_) if existing => Err(Kind::NoDatabase(path.to_owned()).into()),
+        Err(_) => Ok(()),
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use moonforge_store::{Finding, MigrationReport, Store};
 use tracing::Instrument;
 
+use crate::builder::check_path;
 use crate::error::Error;
 use crate::forge::Moonforge;
 
@@ -49,8 +50,9 @@ impl Moonforge {
     /// What opening the database at `path` would do to bring it to the newest format. Changes nothing.
     ///
     /// # Errors
-    /// Those of [`Builder::open`](crate::Builder::open).
+    /// `no_database`, and those of [`Builder::open`](crate::Builder::open).
     pub async fn plan_migration(path: impl AsRef<Path>) -> Result<MigrationReport, Error> {
+        check_path(path.as_ref(), true)?;
         Ok(Box::pin(Store::plan_migration(path)).await?)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::path::PathBuf;
 
 use moonforge_embedded::OpenError;
 use moonforge_model::{DocumentError, InvalidName, InvalidPath, PatchError, RegistryError};
@@ -21,6 +22,8 @@ pub(crate) enum Kind {
     Store(StoreError),
     /// The local store belongs to another: that, in words for a person.
     AccountMismatch { message: String, source: StoreError },
+    /// There is no such file, and none was to be made.
+    NoDatabase(PathBuf),
     /// A path to a field.
     Path(InvalidPath),
     /// The collections that were registered.
@@ -40,6 +43,7 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match &*self.0 {
             Kind::Store(e) | Kind::AccountMismatch { source: e, .. } => e.code(),
+            Kind::NoDatabase(_) => "no_database",
             Kind::Path(_) => "invalid_path",
             Kind::Registry(_) => "invalid_collection",
             Kind::Embedded(OpenError::NotACloud { .. }) => "not_a_cloud",
@@ -86,11 +90,16 @@ impl Error {
         self.code() == "disk_full"
     }
 
-    /// Whether the file can't be used: damaged, of a newer version, or something else.
+    /// Whether the file can't be used: absent, damaged, of a newer version, or something else.
     pub fn is_unusable_file(&self) -> bool {
         matches!(
             self.code(),
-            "newer_version" | "not_a_database" | "not_a_cloud" | "cannot_open" | "corrupt"
+            "no_database"
+                | "newer_version"
+                | "not_a_database"
+                | "not_a_cloud"
+                | "cannot_open"
+                | "corrupt"
         )
     }
 }
@@ -100,6 +109,7 @@ impl fmt::Display for Error {
         match &*self.0 {
             Kind::Store(e) => e.fmt(f),
             Kind::AccountMismatch { message, .. } => f.write_str(message),
+            Kind::NoDatabase(path) => write!(f, "there is no database {}", path.display()),
             Kind::Path(e) => e.fmt(f),
             Kind::Registry(e) => e.fmt(f),
             Kind::Embedded(e) => e.fmt(f),
@@ -125,7 +135,7 @@ impl StdError for Error {
             Kind::Embedded(e) => Some(e),
             Kind::Remote(e) => Some(e),
             Kind::WrongForm(e) => Some(e),
-            Kind::NotADocument => None,
+            Kind::NoDatabase(_) | Kind::NotADocument => None,
         }
     }
 }

@@ -43,7 +43,13 @@ async fn open(cli: &Cli) -> Result<Moonforge, Failure> {
     let token = token.filter(|t| !t.is_empty()).map(SecretString::from);
     let beside = cli.db.parent().unwrap_or(Path::new(""));
     let cloud = cloud(cli.cloud.as_deref(), beside.join("moonforge-cloud"), token)?;
-    Ok(Moonforge::builder(&cli.db).cloud(cloud).open().await?)
+    let builder = Moonforge::builder(&cli.db).cloud(cloud);
+    // Whoever only looks doesn't mean a database that isn't there yet: the path is mistyped.
+    let builder = match &cli.command {
+        Command::Put { .. } | Command::Import { .. } | Command::Sync { .. } => builder,
+        _ => builder.existing(),
+    };
+    Ok(builder.open().await?)
 }
 
 async fn dispatch(forge: &Moonforge, cli: Cli) -> Result<Outcome, Failure> {

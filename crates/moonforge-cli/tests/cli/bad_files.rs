@@ -44,12 +44,87 @@ fn a_folder_that_cannot_be_written_is_refused() {
     let scratch = Scratch::new();
     let mut device = scratch.device("a");
     device.db = scratch.file("file", "").join("a.db");
+    let put = ["put", "campaigns", "{\"name\":\"x\"}"];
     assert_refused(&device.run(&["status"]), "cannot_open");
+    assert_refused(&device.run(&put), "cannot_open");
     // Not even an administrator writes there.
     if cfg!(target_os = "linux") {
         device.db = "/proc/a.db".into();
-        assert_refused(&device.run(&["status"]), "cannot_open");
+        assert_refused(&device.run(&put), "cannot_open");
     }
+}
+
+#[test]
+fn a_mistyped_path_is_told_and_makes_no_database() {
+    let scratch = Scratch::new();
+    let device = scratch.device("campains");
+    let copy = scratch.path().join("copy.db");
+    for args in [
+        &["get", "campaigns", "k"][..],
+        &["ls", "campaigns"],
+        &["tree"],
+        &["export"],
+        &["status"],
+        &["outbox", "ls"],
+        &["outbox", "retry"],
+        &["outbox", "discard", "1"],
+        &["conflicts", "ls"],
+        &["conflicts", "show", "1"],
+        &["conflicts", "resolve", "1", "keep"],
+        &["doctor"],
+        &["doctor", "--repair"],
+        &["backup", copy.to_str().unwrap()],
+        &["migrate"],
+        &["migrate", "--dry-run"],
+        &["patch", "campaigns", "k", "--unset", "x"],
+        &["rm", "campaigns", "k"],
+        &["restore", "campaigns", "k"],
+    ] {
+        let done = device.run(args);
+        assert_refused(&done, "no_database");
+        assert!(done.stdout.contains("campains.db"), "{}", done.stdout);
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "{args:?}");
+    }
+    for args in [
+        &["put", "campaigns", "{\"name\":\"x\"}"][..],
+        &["sync"],
+        &["import", "/dev/null"],
+    ] {
+        device.ok(args);
+        fs::remove_file(&device.db).unwrap();
+    }
+}
+
+#[test]
+fn what_names_no_file_is_refused_and_makes_none() {
+    let scratch = Scratch::new();
+    let mut device = scratch.device("a");
+    let pipe = scratch.path().join("pipe");
+    if cfg!(unix) {
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+    }
+    let before = fs::read_dir(scratch.path()).unwrap().count();
+    let mut names = vec![":memory:", "file:a.db?mode=memory", "file::memory:"];
+    names.extend(pipe.to_str().filter(|_| cfg!(unix)));
+    for name in names {
+        device.db = name.into();
+        for args in [
+            &["put", "campaigns", "{\"name\":\"x\"}"][..],
+            &["status"],
+            &["sync"],
+            &["migrate", "--dry-run"],
+        ] {
+            let done = device.run(args);
+            assert_refused(&done, "cannot_open");
+            assert!(done.stdout.contains(name), "{}", done.stdout);
+        }
+    }
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), before);
+    // A file of such a name can be had.
+    device.db = "./:memory:".into();
+    device.put("campaigns", "k", serde_json::json!({"name": "x"}));
+    assert!(scratch.path().join(":memory:").exists());
 }
 
 #[test]

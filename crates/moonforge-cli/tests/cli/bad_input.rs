@@ -368,17 +368,15 @@ fn calls_that_make_no_sense_exit_with_2() {
 #[test]
 fn without_json_the_sentence_goes_to_stderr() {
     let scratch = Scratch::new();
-    let done = scratch
-        .device("a")
-        .plain(&["get", "scenes", "nowhere"])
-        .exits(1);
+    let device = scratch.device("a").with_a_scene();
+    let done = device.plain(&["get", "scenes", "nowhere"]).exits(1);
     assert_eq!(done.stdout, "");
     assert!(
         done.stderr.contains("there is no document scenes/nowhere"),
         "{}",
         done.stderr
     );
-    let done = scratch.device("a").plain(&["put", "scenes"]).exits(2);
+    let done = device.plain(&["put", "scenes"]).exits(2);
     assert!(done.stderr.contains("Usage:"), "{}", done.stderr);
 }
 

@@ -199,7 +199,7 @@ fn migrate_says_that_a_new_database_needs_nothing() {
     assert_eq!(device.ok(&["migrate", "--dry-run"]), nothing);
     assert_eq!(device.ok(&["migrate"]), nothing);
     let nowhere = scratch.device("nowhere");
-    crate::support::assert_refused(&nowhere.run(&["migrate", "--dry-run"]), "cannot_open");
+    crate::support::assert_refused(&nowhere.run(&["migrate", "--dry-run"]), "no_database");
     assert!(!nowhere.db.exists());
 }
 
