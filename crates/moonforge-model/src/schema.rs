@@ -161,8 +161,9 @@ pub const TIMESTAMP_FIELDS: [&str; 5] = [
     "shareExpiresAt",
 ];
 
-/// Fields that the protocol owns: ignored by `put` and `import`, refused by `patch`, left out of `export`.
-pub const RESERVED_FIELDS: [&str; 7] = [
+/// Fields that the protocol owns: ignored by `put` and `import`, refused by `patch`, left out of `export`. All but
+/// `parentDeleted`, which reads add, stand in a document at the remote.
+pub const RESERVED_FIELDS: [&str; 8] = [
     "rev",
     "updatedAt",
     "deletedAt",
@@ -170,4 +171,5 @@ pub const RESERVED_FIELDS: [&str; 7] = [
     "edited",
     "writers",
     "purgeAt",
+    "parentDeleted",
 ];

@@ -71,6 +71,35 @@ fn put_changes_only_what_is_given_and_merges_maps() {
 }
 
 #[test]
+fn what_get_shows_can_be_put_again_and_changes_nothing() {
+    let scratch = Scratch::new();
+    let device = scratch.device("a").with_a_scene();
+    device.ok(&["sync"]);
+    let other = scratch.device("b");
+    other.ok(&["sync"]);
+    other.ok(&["rm", "campaigns", "k"]);
+    other.ok(&["sync"]);
+    // Made while the campaign's delete was unknown here, and so alive below a tombstone.
+    device.put("scenes", "t", json!({"campaignId": "k", "title": "late"}));
+    device.ok(&["sync"]);
+    let shown = device.get("scenes", "t");
+    assert_eq!(shown["parentDeleted"], true);
+    let put = ["put", "scenes", "-", "--id", "t"];
+    device.unchanged_by(|| {
+        device.run_with(&put, shown.to_string()).exits(0);
+    });
+    assert_eq!(device.get("scenes", "t"), shown);
+    let edit = ["patch", "scenes", "t", "--set", "parentDeleted=false"];
+    device.refuses(&edit, "reserved_field");
+    // Of another document nothing of it is kept either, nor exported.
+    let copy = json!({"campaignId": "l", "title": "x", "parentDeleted": true});
+    device.put("scenes", "u", copy);
+    assert_eq!(device.get("scenes", "u").get("parentDeleted"), None);
+    let exported = device.run(&["export"]).exits(0).stdout;
+    assert!(!exported.contains("parentDeleted"), "{exported}");
+}
+
+#[test]
 fn put_of_what_is_there_already_queues_nothing() {
     let scratch = Scratch::new();
     let device = scratch.device("a").with_a_scene();
