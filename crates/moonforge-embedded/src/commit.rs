@@ -27,13 +27,14 @@ pub(crate) async fn commit(
     now: Timestamp,
 ) -> Result<CommitAnswer, RemoteError> {
     check_shape(writes)?;
-    // REQUEST_TIME has a precision of milliseconds in Firestore, and so here.
-    let request_time = Timestamp::from_millis(now.as_micros().div_euclid(1000));
     let mut tx = pool
         .begin_with("BEGIN IMMEDIATE")
         .await
         .map_err(remote_error)?;
     let commit_time = next_time(&mut tx, now).await.map_err(remote_error)?;
+    // REQUEST_TIME has a precision of milliseconds in Firestore, and so here. It comes from the cloud's time, not from this
+    // process's clock: what a clock that is behind would write as `updatedAt` is below the cursors of others.
+    let request_time = Timestamp::from_millis(commit_time.as_micros().div_euclid(1000));
     let mut results = Vec::with_capacity(writes.len());
     for write in writes {
         let update_time = apply(&mut tx, write, request_time, commit_time).await?;

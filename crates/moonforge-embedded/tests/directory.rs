@@ -104,6 +104,30 @@ async fn what_was_written_is_there_after_reopening_and_moving() {
 }
 
 /// The parent starts eight of these at once on a directory that isn't there; each is this very test, told to be a child.
+/// `updatedAt` is what other devices' cursors go by: a write below them would never be read.
+#[tokio::test]
+async fn updated_at_never_goes_back_whose_clock_ever_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let hour = 3_600_000_000;
+    let ahead = open_at(dir.path(), NOW + hour).await.unwrap();
+    let behind = open_at(dir.path(), NOW).await.unwrap();
+    let mut times = Vec::new();
+    for (n, cloud) in [&ahead, &behind, &ahead, &behind].into_iter().enumerate() {
+        let write = create(doc("scenes", &format!("s{n}")), json!({"rev": 0}));
+        let answer = cloud.commit(&[write]).await.unwrap();
+        let at = answer.results[0].server_times[0];
+        assert!(at <= answer.commit_time, "{at} {}", answer.commit_time);
+        assert_eq!(at.as_micros() % 1000, 0, "{at}");
+        times.push(at);
+    }
+    assert!(times.is_sorted(), "{times:?}");
+    let since = RemoteQuery {
+        since: Some(times[0]),
+        ..RemoteQuery::all("scenes".parse().unwrap())
+    };
+    assert_eq!(collect(&behind, &since).await.unwrap().0.len(), 4);
+}
+
 #[tokio::test]
 async fn processes_share_one_directory() {
     const CHILD: &str = "MOONFORGE_EMBEDDED_CHILD";
