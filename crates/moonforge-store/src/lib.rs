@@ -17,6 +17,7 @@ mod metas;
 mod migrate;
 mod open;
 mod outbox;
+mod place;
 mod query;
 mod read;
 mod repair;

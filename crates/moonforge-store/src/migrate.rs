@@ -9,9 +9,10 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use sqlx::{AssertSqlSafe, Connection as _};
 
-use crate::backup::{copy_into, plain};
+use crate::backup::{copy_file, plain};
 use crate::error::StoreError;
-use crate::open::{Store, beside};
+use crate::open::{Store, StoreOptions};
+use crate::place::{beside, in_the_way, ordinary};
 
 /// Marks the file as Moonforge's ("Moon").
 const APPLICATION_ID: i64 = 0x4d6f_6f6e;
@@ -56,6 +57,7 @@ impl Store {
     /// What opening the file would do, without doing it.
     pub async fn plan_migration(path: impl AsRef<Path>) -> Result<MigrationReport, StoreError> {
         let path = path.as_ref();
+        ordinary(path)?;
         if !path.is_file() {
             return Err(StoreError::CannotOpen(format!(
                 "there is no file {}",
@@ -91,13 +93,16 @@ impl Store {
 }
 
 /// Looks at the file before anything of it is changed, and carries over a file of the first app. Refuses others.
-pub(crate) async fn take_over(path: &Path) -> Result<Option<MigrationReport>, StoreError> {
+pub(crate) async fn take_over(
+    path: &Path,
+    options: &StoreOptions,
+) -> Result<Option<MigrationReport>, StoreError> {
     let mut conn = plain(path).await?;
     let migrated = match format_of(&mut conn).await? {
         Format::Fresh | Format::Ours => None,
         Format::V1 => {
             let backup = free_name(path)?;
-            copy_into(&mut conn, &backup).await?;
+            copy_file(path, backup.clone(), (options.new_id)()).await?;
             match from_v1(&mut conn).await {
                 Ok(report) => Some(MigrationReport {
                     backup: Some(backup),
@@ -267,7 +272,7 @@ fn free_name(path: &Path) -> Result<PathBuf, StoreError> {
     std::iter::once(".v1-backup.db".to_owned())
         .chain(numbered)
         .map(|suffix| beside(path, &suffix))
-        .find(|name| !name.exists())
+        .find(|name| in_the_way(name).is_none())
         .ok_or_else(|| StoreError::CannotOpen("there are too many backups beside the file".into()))
 }
 

@@ -1,6 +1,6 @@
 //! Opening a file: one process at a time creates or migrates it, and every copy gets a name of its own.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -10,10 +10,11 @@ use moonforge_model::{Registry, Timestamp};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use tokio::sync::broadcast;
+use tokio::sync::{Mutex, OwnedMutexGuard, broadcast};
 
 use crate::error::StoreError;
 use crate::migrate::{self, MigrationReport};
+use crate::place;
 use crate::table::Tables;
 use crate::tx::TransactionProbe;
 
@@ -41,6 +42,8 @@ pub struct StoreOptions {
     pub new_id: IdSource,
     /// The time of opening.
     pub now: Timestamp,
+    /// How long to wait for another process that has the file, before the error is [`StoreError::Busy`].
+    pub busy_timeout: Duration,
     /// Called around each write transaction; for tests.
     pub probe: Option<Arc<dyn TransactionProbe>>,
 }
@@ -53,6 +56,7 @@ impl StoreOptions {
             durability: Durability::Full,
             new_id,
             now,
+            busy_timeout: Duration::from_secs(10),
             probe: None,
         }
     }
@@ -67,6 +71,8 @@ pub(crate) struct Inner {
     pub(crate) changes: broadcast::Sender<crate::watch::Change>,
     pub(crate) probe: Option<Arc<dyn TransactionProbe>>,
     pub(crate) path: Option<PathBuf>,
+    /// The right to sync a store in memory, which has no file to lock.
+    syncing: Arc<Mutex<()>>,
     pub(crate) migrated: Option<MigrationReport>,
     /// SQLite's `data_version` on the writing connection, as last seen: moves with commits of others only.
     pub(crate) data_version: AtomicI64,
@@ -91,35 +97,12 @@ impl std::fmt::Debug for Store {
 impl Store {
     /// Opens the file at `path`, which is made (0600) where there is none, and brings it to the newest format.
     ///
-    /// A folder that doesn't exist isn't made: a wrong path should say so.
+    /// A folder that doesn't exist isn't made: a wrong path should say so. A link is followed once, here: the store is the
+    /// file's, wherever the process or the link goes later.
     pub async fn open(path: impl AsRef<Path>, options: StoreOptions) -> Result<Self, StoreError> {
-        let path = path.as_ref().to_owned();
-        let lock_path = beside(&path, ".lock");
-        let cannot = |e: std::io::Error| StoreError::CannotOpen(format!("{}: {e}", path.display()));
-        if path.is_dir() {
-            return Err(StoreError::CannotOpen(format!(
-                "{} is a folder",
-                path.display()
-            )));
-        }
-        private(
-            OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false),
-        )
-        .open(&path)
-        .map_err(cannot)?;
-        let lock = private(OpenOptions::new().write(true).create(true).truncate(false))
-            .open(&lock_path)
-            .map_err(cannot)?;
-        // sqlx's own migration lock does nothing on SQLite. Waiting for a lock blocks, so it has a thread of its own.
-        let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock))
-            .await
-            .map_err(|e| StoreError::Sqlite(Box::new(e)))?
-            .map_err(cannot)?;
-        let migrated = migrate::take_over(&path).await?;
+        let path = place::made(path.as_ref())?;
+        let lock = place::lock_for_opening(&path, options.busy_timeout).await?;
+        let migrated = migrate::take_over(&path, &options).await?;
         let connect = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(false);
@@ -148,7 +131,7 @@ impl Store {
                 Durability::Normal => SqliteSynchronous::Normal,
             })
             .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(10));
+            .busy_timeout(options.busy_timeout);
         let writer = pool(1)
             .connect_with(connect.clone())
             .await
@@ -172,6 +155,7 @@ impl Store {
             changes,
             probe: options.probe,
             path,
+            syncing: Arc::default(),
             migrated,
             data_version: AtomicI64::new(0),
         };
@@ -201,24 +185,37 @@ impl Store {
 
     /// Takes the right to sync this file, or says that another process has it. Given back when dropped.
     pub fn lock_for_sync(&self) -> Result<SyncLock, StoreError> {
-        let Some(path) = &self.inner.path else {
-            return Ok(SyncLock { _file: None });
+        let held = match &self.inner.path {
+            Some(path) => {
+                let path = place::beside(path, ".sync.lock");
+                let file = place::lockable(&path)?;
+                match file.try_lock() {
+                    Ok(()) => Held::File(file),
+                    Err(TryLockError::WouldBlock) => return Err(StoreError::SyncBusy),
+                    Err(TryLockError::Error(e)) => return Err(place::cannot(&path, &e)),
+                }
+            }
+            None => {
+                let lock = self.inner.syncing.clone().try_lock_owned();
+                Held::InMemory(lock.map_err(|_| StoreError::SyncBusy)?)
+            }
         };
-        let file = private(OpenOptions::new().write(true).create(true).truncate(false))
-            .open(beside(path, ".sync.lock"))
-            .map_err(|e| StoreError::CannotOpen(e.to_string()))?;
-        match file.try_lock() {
-            Ok(()) => Ok(SyncLock { _file: Some(file) }),
-            Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::SyncBusy),
-            Err(std::fs::TryLockError::Error(e)) => Err(StoreError::CannotOpen(e.to_string())),
-        }
+        Ok(SyncLock { _held: held })
     }
 }
 
 /// The right to sync a file.
 #[derive(Debug)]
 pub struct SyncLock {
-    _file: Option<File>,
+    _held: Held,
+}
+
+/// Both let go when they are dropped.
+#[derive(Debug)]
+#[expect(dead_code, reason = "held, never read")]
+enum Held {
+    File(File),
+    InMemory(OwnedMutexGuard<()>),
 }
 
 fn pool(connections: u32) -> SqlitePoolOptions {
@@ -230,16 +227,4 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .max_lifetime(None)
         .test_before_acquire(false)
         .acquire_timeout(Duration::from_secs(60))
-}
-
-pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
-pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-    options
 }

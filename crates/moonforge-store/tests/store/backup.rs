@@ -1,5 +1,7 @@
 //! Copies of a file.
 
+use std::path::Path;
+
 use moonforge_store::{Incarnations, Store};
 use serde_json::json;
 
@@ -46,7 +48,9 @@ async fn a_backup_holds_everything_and_is_a_device_of_its_own() {
     // Opened again, it is the file that it was.
     copy.close().await;
     let again = open(&target).await;
-    assert_eq!(incarnations(&again).await, its_own);
+    let reached = new.row.row.n;
+    let now = Incarnations { reached, ..its_own };
+    assert_eq!(incarnations(&again).await, now);
 }
 
 #[tokio::test]
@@ -122,4 +126,100 @@ async fn a_store_in_memory_can_be_kept_as_a_file() {
     store.backup(&target).await.unwrap();
     let kept = open(&target).await;
     assert_eq!(kept.outbox().await.unwrap(), store.outbox().await.unwrap());
+}
+
+/// Names beside the database that tell of a copy under way.
+fn parts(dir: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(dir).unwrap();
+    names
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .filter(|n| n.contains(".part"))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_backup_keeps_off_files_of_others_beside_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir.path().join("m.db")).await;
+    let target = dir.path().join("copy.db");
+    let other = dir.path().join("copy.db.part");
+    std::fs::write(&other, "a letter").unwrap();
+    store.backup(&target).await.unwrap();
+    assert_eq!(std::fs::read(&other).unwrap(), b"a letter");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(&target).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_that_leads_nowhere_takes_the_place_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir.path().join("m.db")).await;
+    let target = dir.path().join("copy.db");
+    std::os::unix::fs::symlink("/nowhere/at/all", &target).unwrap();
+    assert_eq!(code(store.backup(&target).await), "cannot_open");
+    assert!(target.is_symlink());
+}
+
+#[tokio::test]
+async fn of_backups_to_one_place_the_first_takes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir.path().join("m.db")).await;
+    small_campaign(&store).await;
+    let target = dir.path().join("copy.db");
+    let all = (0..5).map(|_| store.backup(&target));
+    let done = futures_util::future::join_all(all).await;
+    let (made, refused): (Vec<_>, Vec<_>) = done.into_iter().partition(Result::is_ok);
+    assert_eq!((made.len(), refused.len()), (1, 4), "{refused:?}");
+    assert!(refused.into_iter().all(|r| code(r) == "cannot_open"));
+    assert_eq!(parts(dir.path()), [""; 0]);
+    let copy = open(&target).await;
+    assert_eq!(copy.doctor().await.unwrap(), []);
+    assert_eq!(copy.outbox().await.unwrap(), store.outbox().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_log_left_of_another_database_is_in_the_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir.path().join("m.db")).await;
+    for left in ["-wal", "-shm", "-journal"] {
+        let target = dir.path().join("copy.db");
+        let left = dir.path().join(format!("copy.db{left}"));
+        std::fs::write(&left, "of another").unwrap();
+        let refused = store.backup(&target).await.unwrap_err();
+        assert_eq!(refused.code(), "cannot_open");
+        let name = left.file_name().unwrap().to_str().unwrap();
+        assert!(refused.to_string().contains(name), "{refused}");
+        assert!(!target.exists());
+        std::fs::remove_file(left).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_backup_that_nobody_waits_for_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir.path().join("m.db")).await;
+    small_campaign(&store).await;
+    let target = dir.path().join("copy.db");
+    {
+        let mut copying = std::pin::pin!(store.backup(&target));
+        while parts(dir.path()).is_empty() {
+            assert!(futures_util::poll!(&mut copying).is_pending());
+            tokio::task::spawn_blocking(|| ()).await.unwrap();
+        }
+    }
+    // In this time the copy would have been made.
+    store.backup(&dir.path().join("second.db")).await.unwrap();
+    for _ in 0..1000 {
+        store.doctor().await.unwrap();
+        if parts(dir.path()).is_empty() {
+            break;
+        }
+    }
+    assert_eq!(parts(dir.path()), [""; 0]);
+    assert!(!target.exists());
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use moonforge_store::{Store, StoreError};
 use serde_json::json;
@@ -263,4 +264,110 @@ async fn one_process_at_a_time_syncs_a_file() {
     assert_eq!(code(b.lock_for_sync()), "sync_busy");
     drop(lock);
     b.lock_for_sync().unwrap();
+}
+
+#[tokio::test]
+async fn what_names_no_ordinary_file_is_refused_before_anything_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    let mut names = vec![
+        PathBuf::new(),
+        ":memory:".into(),
+        "file:m.db".into(),
+        "file:m.db?mode=memory".into(),
+        dir.path().to_owned(),
+    ];
+    if cfg!(unix) {
+        let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        names.push(pipe);
+    }
+    let files = |at: &Path| std::fs::read_dir(at).unwrap().count();
+    let before = (files(dir.path()), files(Path::new(".")));
+    let store = memory().await;
+    for name in names {
+        for refused in [
+            code(Store::open(&name, options()).await),
+            code(Store::plan_migration(&name).await),
+            code(store.backup(&name).await),
+        ] {
+            assert_eq!(refused, "cannot_open", "{}", name.display());
+        }
+    }
+    assert_eq!((files(dir.path()), files(Path::new("."))), before);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_to_a_file_is_that_file() {
+    use std::os::unix::fs::symlink;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().canonicalize().unwrap().join("m.db");
+    let (early, late) = (dir.path().join("early.db"), dir.path().join("late.db"));
+    symlink("m.db", &early).unwrap();
+    let a = open(&early).await;
+    symlink(&file, &late).unwrap();
+    let stores = [a, open(&late).await, open(&file).await];
+    for store in &stores {
+        assert_eq!(store.path(), Some(&*file));
+        let lock = store.lock_for_sync().unwrap();
+        for other in &stores {
+            assert_eq!(code(other.lock_for_sync()), "sync_busy");
+        }
+        drop(lock);
+    }
+}
+
+/// The process that changes its folder is one of its own.
+#[tokio::test]
+async fn a_relative_path_is_the_same_file_wherever_the_process_goes() {
+    if std::env::var_os("MOONFORGE_TEST_MOVES").is_some() {
+        let store = open(Path::new("m.db")).await;
+        std::env::set_current_dir("/").unwrap();
+        // More readers than were connected before.
+        let c = doc("campaigns", "c");
+        let reads = futures_util::future::join_all((0..8).map(|_| store.get(&c))).await;
+        assert!(reads.into_iter().all(|r| r.unwrap().is_none()));
+        put(&store, &c, json!({"name": "A"}), 1).await;
+        store.lock_for_sync().unwrap();
+        store.backup("/proc/none.db").await.unwrap_err();
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let test = "open::a_relative_path_is_the_same_file_wherever_the_process_goes";
+    let done = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--quiet"])
+        .env("MOONFORGE_TEST_MOVES", "1")
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let store = open(&dir.path().join("m.db")).await;
+    assert!(store.is_dirty(&doc("campaigns", "c")).await.unwrap());
+    assert!(dir.path().join("m.db.sync.lock").exists());
+}
+
+#[tokio::test]
+async fn a_lock_that_nobody_gives_back_is_waited_for_a_while() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("m.db");
+    let lock = std::fs::File::create(dir.path().join("m.db.lock")).unwrap();
+    lock.lock().unwrap();
+    let mut impatient = options();
+    impatient.busy_timeout = Duration::from_millis(100);
+    let most = Duration::from_secs(5);
+    let opened = tokio::time::timeout(most, Store::open(&file, impatient.clone()));
+    assert_eq!(code(opened.await.unwrap()), "busy");
+    lock.unlock().unwrap();
+    Store::open(&file, impatient).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_in_memory_is_synced_by_one_at_a_time() {
+    let store = memory().await;
+    let lock = store.lock_for_sync().unwrap();
+    assert_eq!(code(store.clone().lock_for_sync()), "sync_busy");
+    memory().await.lock_for_sync().unwrap();
+    drop(lock);
+    store.lock_for_sync().unwrap();
 }
