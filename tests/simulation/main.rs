@@ -1,7 +1,7 @@
 //! Random histories against the invariants of the design.
 //!
 //! `SIMULATE_SEEDS` says how many seeds (200 by default), `SIMULATE_FIRST_SEED` where to begin. A seed that fails prints the
-//! command that plays it again.
+//! command that plays it again; `SIMULATE_TRACE=1` prints its trace.
 
 use moonforge_e2e::simulation::{Outcome, Profile, run_seed};
 

@@ -238,14 +238,14 @@ fn merge_paths(
                 Some((path, at, outcome)) => match outcome {
                     Outcome::Lost => None,
                     Outcome::Stands => Some(op),
-                    Outcome::Laid(value) if path == op.path() && index == *at => {
+                    Outcome::Laid { value, .. } if path == op.path() && index == *at => {
                         let path = path.clone();
                         Some(match value.clone() {
                             Some(value) => PatchOp::Set { path, value },
                             None => PatchOp::Unset { path },
                         })
                     }
-                    Outcome::Laid(_) => Some(op),
+                    Outcome::Laid { .. } => Some(op),
                 },
                 None => paths.carry(op, row.edited_at, &now, &mut resurrected, conflicts),
             };
@@ -263,7 +263,7 @@ fn merge_paths(
         decided
             .iter()
             .rev()
-            .filter_map(|(path, _, outcome)| paths.journal(path, outcome)),
+            .flat_map(|(path, _, outcome)| paths.journal(path, outcome)),
     );
     merged
 }

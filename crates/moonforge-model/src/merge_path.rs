@@ -18,7 +18,12 @@ pub(crate) enum Outcome {
     /// Nobody else touched the path, or ours is the later edit.
     Stands,
     /// Ours is later than the path as a whole, theirs than parts of it: theirs' parts laid over ours.
-    Laid(Option<Value>),
+    Laid {
+        /// What comes of that.
+        value: Option<Value>,
+        /// The parts that stay theirs.
+        parts: Vec<FieldPath>,
+    },
     /// Theirs is the later edit.
     Lost,
 }
@@ -148,9 +153,10 @@ impl PathMerge<'_> {
         if later.is_empty() {
             return Outcome::Stands;
         }
+        let parts = later.iter().map(|(part, _)| part.clone()).collect();
         match lay_over(path, value.cloned(), later) {
             laid if laid.as_ref() == theirs => Outcome::Lost,
-            laid => Outcome::Laid(laid),
+            value => Outcome::Laid { value, parts },
         }
     }
 
@@ -179,24 +185,48 @@ impl PathMerge<'_> {
             .cloned()
     }
 
-    /// The journal's entry for a decided path, if anything was lost there.
-    pub(crate) fn journal(&self, path: &FieldPath, outcome: &Outcome) -> Option<Conflict> {
+    /// The journal's entries for a decided path: what was lost there, on either side.
+    pub(crate) fn journal(&self, path: &FieldPath, outcome: &Outcome) -> Vec<Conflict> {
         let theirs = Self::at(&self.theirs.fields, path);
         let ours = value_at(self.ours, path);
         if path.root() == "createdAt" || ours == theirs || !self.changed(path) {
-            return None;
+            return Vec::new();
         }
-        Some(match outcome {
-            Outcome::Lost | Outcome::Laid(_) => self.lost_here(path, ours.cloned()),
-            Outcome::Stands => Conflict {
-                field: path.to_string(),
-                kept: ours.cloned().unwrap_or_default(),
-                lost: theirs.cloned().unwrap_or_default(),
-                lost_side: LostSide::Remote,
-                reason: ConflictReason::Overwritten,
-                bring_back: set_or_unset(path, theirs.cloned()),
-            },
-        })
+        match outcome {
+            Outcome::Lost => vec![self.lost_here(path, ours.cloned())],
+            Outcome::Stands => vec![self.lost_there(path, ours.cloned())],
+            Outcome::Laid { value, parts } => {
+                let mine = parts.iter().filter_map(|part| {
+                    let ours = value_at(self.ours, part);
+                    (ours != Self::at(&self.theirs.fields, part))
+                        .then(|| self.lost_here(part, ours.cloned()))
+                });
+                let whole = (!self.only_parts_moved(path, parts))
+                    .then(|| self.lost_there(path, value.clone()));
+                mine.chain(whole).collect()
+            }
+        }
+    }
+
+    /// Whether they changed nothing at `path` but these parts of it.
+    fn only_parts_moved(&self, path: &FieldPath, parts: &[FieldPath]) -> bool {
+        let base = self.base.and_then(|b| value_at(&b.fields, path)).cloned();
+        let theirs = parts
+            .iter()
+            .map(|part| (part.clone(), value_at(&self.theirs.fields, part).cloned()));
+        lay_over(path, base, theirs).as_ref() == Self::at(&self.theirs.fields, path)
+    }
+
+    fn lost_there(&self, path: &FieldPath, kept: Option<Value>) -> Conflict {
+        let theirs = Self::at(&self.theirs.fields, path).cloned();
+        Conflict {
+            field: path.to_string(),
+            kept: kept.unwrap_or_default(),
+            lost: theirs.clone().unwrap_or_default(),
+            lost_side: LostSide::Remote,
+            reason: ConflictReason::Overwritten,
+            bring_back: set_or_unset(path, theirs),
+        }
     }
 
     fn lost_here(&self, path: &FieldPath, ours: Option<Value>) -> Conflict {

@@ -200,7 +200,11 @@ fn an_older_whole_map_keeps_newer_members_of_others() {
     let member = vec![patch(30, vec![set("props.gold", 8)])];
     let wanted = json!({"silver": 1, "gold": 8});
     assert_eq!(in_order(&whole, &member).0.fields["props"], wanted);
-    assert_eq!(in_order(&member, &whole).0.fields["props"], wanted);
+    let (version, merged) = in_order(&member, &whole);
+    assert_eq!(version.fields["props"], wanted);
+    // Theirs is all there; of ours the removal of one member went.
+    let fields: Vec<_> = merged.conflicts.iter().map(|c| c.field.as_str()).collect();
+    assert_eq!(fields, ["props.gold"]);
 }
 
 #[test]
@@ -234,6 +238,33 @@ fn an_entry_changed_before_its_removal_came_stays_whole() {
         let (two, _) = in_order(&removal, &hit);
         assert_eq!(one.fields, two.fields);
     }
+}
+
+#[test]
+fn where_both_lose_a_part_of_an_entry_the_journal_has_both() {
+    let entry = |name: &str| json!({"name": name, "currentHp": 20});
+    let theirs = vec![
+        patch(20, vec![set("combatants.k3", entry("Bat"))]),
+        patch(40, vec![increment("combatants.k3.currentHp", -5)]),
+    ];
+    let ours = vec![patch(30, vec![set("combatants.k3", entry("Rat"))])];
+    let (version, merged) = in_order(&theirs, &ours);
+    assert_eq!(
+        version.fields["combatants"]["k3"],
+        json!({"name": "Rat", "currentHp": 15})
+    );
+    let lost: Vec<_> = merged
+        .conflicts
+        .iter()
+        .map(|c| (c.field.as_str(), c.lost_side, c.lost.clone()))
+        .collect();
+    let part = ("combatants.k3.currentHp", LostSide::Local, json!(20));
+    let whole = (
+        "combatants.k3",
+        LostSide::Remote,
+        json!({"name": "Bat", "currentHp": 15}),
+    );
+    assert_eq!(lost, [part, whole]);
 }
 
 #[test]

@@ -33,11 +33,16 @@ impl World {
         let scene = doc("scenes", &format!("{campaign}-s{}", self.rng.below(2)));
         let player = device.remote.uid().as_deref() != Some("gm");
         // What a player does to a campaign is another matter.
-        let choice = self.rng.below(16).max(if player { 2 } else { 0 });
+        let choice = match self.rng.below(20) {
+            choice if player => choice.clamp(2, 15),
+            choice => choice,
+        };
         let target = match choice {
             0 | 1 => doc("campaigns", &campaign),
             2..=4 => scene,
             5 => doc("sessions", &format!("{campaign}-n0")),
+            16..=18 => doc("encounters", &format!("{campaign}-x0")),
+            19 => doc("secrets", &format!("entities~{campaign}-e0")),
             _ => entity,
         };
         let number = {
@@ -185,6 +190,11 @@ impl World {
                 fields(json!({"title": unique, "campaignId": campaign, "content": "first\nlast\n"}))
             }
             "sessions" => fields(json!({"title": unique, "campaignId": campaign})),
+            "encounters" => fields(json!({"name": unique, "campaignId": campaign})),
+            "secrets" => fields(
+                json!({"target": format!("entities/{campaign}-e0"), "campaignId": campaign,
+                          "gmNotes": "first\nlast\n"}),
+            ),
             _ => fields(json!({"name": unique, "kind": "npc", "campaignId": campaign})),
         }
     }
@@ -210,7 +220,9 @@ impl World {
                 },
             )
         };
-        match (target.collection.as_str(), self.rng.below(10)) {
+        let chance = self.rng.below(10);
+        match (target.collection.as_str(), chance) {
+            ("encounters", 0..=8) => self.fight(seen, unique, chance),
             ("entities", 0..=3) => {
                 let by = 1 + self.rng.below(9) as i64;
                 let gold = path("props.gold");
@@ -234,8 +246,12 @@ impl World {
                 )
             }
             ("entities", 6) => set("props.mood"),
-            ("scenes", 0..=5) => {
-                let content = path("content");
+            ("scenes", 0..=5) | ("secrets", _) => {
+                let text = match target.collection.as_str() {
+                    "secrets" => "gmNotes",
+                    _ => "content",
+                };
+                let content = path(text);
                 let old = value_at(seen, &content)
                     .and_then(Value::as_str)
                     .unwrap_or("");
@@ -256,6 +272,39 @@ impl World {
                 )
             }
             _ => set(title),
+        }
+    }
+
+    /// What happens to one of three combatants: he comes, is hit, gets another name, or goes.
+    fn fight(&self, seen: &Fields, unique: &str, chance: u64) -> (PatchOp, Edit) {
+        let entry = path(&format!("combatants.k{}", self.rng.below(3)));
+        let name = entry.child("name");
+        let before = value_at(seen, &name).cloned();
+        let named = Edit::Set {
+            path: name.clone(),
+            value: unique.to_owned(),
+            seen: before.clone(),
+        };
+        match (before, chance) {
+            (None, _) => {
+                let value = json!({"name": unique, "currentHp": 20, "maxHp": 20});
+                (PatchOp::Set { path: entry, value }, named)
+            }
+            (Some(_), 0..=4) => {
+                let by = -1 - self.rng.below(5) as i64;
+                let hit = PatchOp::increment(entry.child("currentHp"), by);
+                (hit, Edit::Inside)
+            }
+            (Some(_), 5 | 6) => {
+                let value = unique.into();
+                (PatchOp::Set { path: name, value }, named)
+            }
+            (seen, _) => {
+                let removal = PatchOp::Unset {
+                    path: entry.clone(),
+                };
+                (removal, Edit::Remove { entry, seen })
+            }
         }
     }
 }

@@ -105,5 +105,7 @@ fn sees(server: &BTreeMap<DocRef, Folded>, doc: &DocRef, uid: &str) -> bool {
         .get("roles")
         .and_then(|roles| roles.get(uid));
     let leads = role.is_none_or(|role| role == "dm");
-    member && (is_campaign || leads || text(doc, "visibility").as_deref() == Some("players"))
+    let shown = doc.collection.as_str() != "secrets"
+        && text(doc, "visibility").as_deref() == Some("players");
+    member && (is_campaign || leads || shown)
 }

@@ -30,6 +30,13 @@ pub(crate) enum Edit {
         path: FieldPath,
         line: String,
     },
+    /// Of an entry of a keyed map, by somebody who saw this name.
+    Remove {
+        entry: FieldPath,
+        seen: Option<Value>,
+    },
+    /// An increment inside an entry of a keyed map, which may go with the entry.
+    Inside,
     Delete,
     /// With the delete that it undoes.
     Restore(String),
@@ -122,6 +129,7 @@ impl World {
         rev_rises_by_one(self);
         nothing_is_doubtful(self.profile, &evidence);
         only_a_restore_undoes_a_delete(&oracle, self);
+        entries_are_whole(self);
         increments_add_up(&oracle, &evidence);
         nothing_vanishes(&oracle, &evidence, self);
     }
@@ -178,6 +186,19 @@ fn rev_rises_by_one(world: &World) {
             "{}: the rev jumped",
             applied.doc
         );
+    }
+}
+
+/// Nobody ever makes half a combatant, so no merge may.
+fn entries_are_whole(world: &World) {
+    for applied in world.server.history() {
+        let combatants = applied.fields.as_ref().and_then(|f| f.get("combatants"));
+        for (key, entry) in combatants.and_then(Value::as_object).into_iter().flatten() {
+            let whole = ["name", "currentHp", "maxHp"]
+                .iter()
+                .all(|field| entry.get(field).is_some());
+            assert!(whole, "{}: half of {key}: {entry}", applied.doc);
+        }
     }
 }
 
@@ -244,7 +265,9 @@ fn increments_add_up(oracle: &Oracle, evidence: &Evidence) {
         for op in &entry.conflict.bring_back {
             if let PatchOp::Increment { path, by } = op {
                 let by = by.as_i64().unwrap_or(0);
-                let sum = sums.entry((entry.doc.clone(), path.clone())).or_default();
+                let Some(sum) = sums.get_mut(&(entry.doc.clone(), path.clone())) else {
+                    continue;
+                };
                 sum.0 -= by;
                 if entry.conflict.reason == ConflictReason::MayHaveBeenApplied {
                     sum.1.push(by);
@@ -311,6 +334,8 @@ fn nothing_vanishes(oracle: &Oracle, evidence: &Evidence, world: &World) {
                     later.doc == *doc
                         && matches!(&later.edit, Edit::Set { path: p, seen: Some(seen), .. }
                             if p == path && seen.as_str() == Some(value))
+                        || later.doc == *doc
+                            && matches!(&later.edit, Edit::Remove { entry, .. } if entry.covers(path))
                 });
                 assert!(
                     there(path, value)
@@ -320,7 +345,12 @@ fn nothing_vanishes(oracle: &Oracle, evidence: &Evidence, world: &World) {
                     "{doc} {path}: {value} of {device} is gone"
                 );
             }
-            Edit::Create | Edit::Increment { .. } | Edit::Delete | Edit::Restore(_) => {}
+            Edit::Create
+            | Edit::Increment { .. }
+            | Edit::Inside
+            | Edit::Remove { .. }
+            | Edit::Delete
+            | Edit::Restore(_) => {}
         }
     }
     no_silent_overwrite(oracle, evidence, world);
@@ -377,15 +407,23 @@ fn no_silent_overwrite(oracle: &Oracle, evidence: &Evidence, world: &World) {
             if **doc != applied.doc {
                 continue;
             }
-            let Some(new) = value_at(fields, path).filter(|v| v.as_str() == Some(*value)) else {
+            let there = value_at(fields, path);
+            if there.is_none() {
+                now.remove(&((*doc).clone(), (*path).clone()));
+            }
+            let Some(new) = there.filter(|v| v.as_str() == Some(*value)) else {
                 continue;
             };
             let before = now.insert(((*doc).clone(), (*path).clone()), new.clone());
             let Some(before) = before.filter(|b| b != new) else {
                 continue;
             };
-            // Follow what the author saw back through what he wrote himself.
-            let mut knew = false;
+            // Follow what the author saw back through what he wrote himself; or it was removed, and came anew.
+            let mut knew = oracle.edits.iter().any(|removal| {
+                removal.doc == **doc
+                    && matches!(&removal.edit, Edit::Remove { entry, seen }
+                        if entry.covers(path) && seen.as_ref() == Some(&before))
+            });
             let mut at = Some(*value);
             for _ in 0..100 {
                 let Some(text) = at else { break };

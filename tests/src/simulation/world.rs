@@ -67,6 +67,8 @@ pub(crate) struct World {
     pub(crate) folder: PathBuf,
     pub(crate) calm: AtomicBool,
     depth: AtomicU32,
+    /// Whether the trace is printed as it comes about.
+    aloud: bool,
     /// Documents of commits whose sender died before the answer.
     pub(crate) struck: Mutex<Vec<DocRef>>,
 }
@@ -200,6 +202,9 @@ impl World {
     }
 
     pub(crate) fn log(&self, line: String) {
+        if self.aloud {
+            eprintln!("{} {line}", self.clock.now());
+        }
         self.outcome
             .lock()
             .expect("no panic while held")
@@ -343,6 +348,7 @@ pub async fn run_seed(seed: u64, profile: Profile, steps: u32) -> Outcome {
         folder: folder.path().to_owned(),
         calm: AtomicBool::new(false),
         depth: AtomicU32::new(0),
+        aloud: std::env::var_os("SIMULATE_TRACE").is_some(),
         struck: Mutex::default(),
     });
     for n in 0..2 + world.rng.below(2) {
