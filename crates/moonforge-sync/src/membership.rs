@@ -23,17 +23,15 @@ pub(crate) enum Sight {
     Restricted,
 }
 
-/// What `uid` may see of a campaign: a member without a role is a dm, and the owner sees everything.
+/// What `uid` may see of a campaign: a member without a role is a dm, the owner sees everything, and a role that isn't
+/// known, also one that is no text, gives what a viewer sees.
 pub(crate) fn sight(campaign: &Fields, uid: &str) -> Sight {
     if campaign.get("ownerUid").and_then(Value::as_str) == Some(uid) {
         return Sight::Full;
     }
-    let role = campaign
-        .get("roles")
-        .and_then(|roles| roles.get(uid))
-        .and_then(Value::as_str);
-    match role {
-        None | Some("dm") => Sight::Full,
+    match campaign.get("roles").and_then(|roles| roles.get(uid)) {
+        None => Sight::Full,
+        Some(role) if role == "dm" => Sight::Full,
         Some(_) => Sight::Restricted,
     }
 }
@@ -235,4 +233,42 @@ impl Run<'_> {
 
 pub(crate) fn campaigns() -> Collection {
     Collection::new("campaigns").expect("a fixed and valid name")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_role_that_the_rules_dont_know_sees_no_more_than_a_viewer() {
+        let sight_of = |roles: Value| {
+            let campaign = json!({ "ownerUid": "gm", "memberUids": ["gm", "ann"], "roles": roles });
+            sight(campaign.as_object().unwrap(), "ann")
+        };
+        for roles in [
+            json!({}),
+            json!({ "bob": "viewer" }),
+            json!({ "ann": "dm" }),
+        ] {
+            assert_eq!(sight_of(roles.clone()), Sight::Full, "{roles}");
+        }
+        for role in [
+            json!("player"),
+            json!("viewer"),
+            json!("bard"),
+            json!("owner"),
+            json!(null),
+            json!(7),
+            json!(["dm"]),
+        ] {
+            assert_eq!(
+                sight_of(json!({ "ann": role })),
+                Sight::Restricted,
+                "{role}"
+            );
+        }
+        let own = json!({ "ownerUid": "gm", "roles": { "gm": "viewer" } });
+        assert_eq!(sight(own.as_object().unwrap(), "gm"), Sight::Full);
+    }
 }
