@@ -19,6 +19,8 @@ mod merge_path;
 mod merge_properties;
 #[cfg(test)]
 mod merge_tests;
+#[doc(hidden)]
+pub mod mutant;
 mod number;
 mod order;
 mod patch;

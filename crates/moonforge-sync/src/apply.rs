@@ -1,6 +1,7 @@
 //! The one door: whatever comes from the remote, a page, a re-read or a commit's answer, is applied here, in one local
 //! transaction.
 
+use moonforge_model::mutant::{Mutant, planted};
 use moonforge_model::{
     CollectionConfig, Conflict, ConflictReason, Deletion, DocRef, Fields, Folded, LostSide,
     ParkReason, PatchOp, Row, RowOp, Timestamp, Version, canonical_fields, fold, merge,
@@ -8,6 +9,7 @@ use moonforge_model::{
 };
 use moonforge_store::{Base, DocState, OutboxRow, Quarantined, StoreError, WriteTx};
 
+use crate::mutants::{applied_again, settle_by_content};
 use crate::settle::{Settlement, settle};
 
 /// What was seen of a document at the remote.
@@ -153,7 +155,7 @@ async fn apply_version(
     let config = tx.config(&state.doc.collection)?;
     let rows: Vec<Row> = state.edits().cloned().collect();
     let incarnations = tx.incarnations().await?;
-    let settlement = settle(
+    let mut settlement = settle(
         &door.uid,
         state.version(),
         &version,
@@ -161,6 +163,7 @@ async fn apply_version(
         &state.settled,
         &incarnations,
     );
+    settle_by_content(&mut settlement, &version, &rows);
     if settlement.copied {
         tx.mint_beside_a_copy(door.now).await?;
     }
@@ -170,15 +173,19 @@ async fn apply_version(
         .filter(|r| settlement.covered.contains(&r.n))
         .collect();
     let ground = ground(state.version(), &covered);
+    let others = rows.len() > covered.len();
     state
         .rows
-        .retain(|r| !settlement.covered.contains(&r.row.n));
+        .retain(|r| !settlement.covered.contains(&r.row.n) || applied_again(&r.row, others));
     let mut journal = redo_undecidable(tx, state, &settlement).await?;
     for row in &mut state.rows {
         // Sent before, not covered: it was not applied, and never will be, for its precondition names an older version.
         row.row.sent = false;
     }
     state.settled = settlement.settled;
+    if planted(Mutant::DirtyOverwritten) {
+        state.rows.clear();
+    }
     let merged = !state.rows.is_empty();
     if merged {
         journal.extend(merge_rows(

@@ -1,10 +1,12 @@
 //! A commit that failed: what becomes of its documents.
 
+use moonforge_model::mutant::{Mutant, planted};
 use moonforge_model::{DocId, DocRef, ParkReason};
 use moonforge_ports::{Precondition, RemoteError};
 
 use crate::apply::{Incoming, Seen};
 use crate::membership::campaigns;
+use crate::mutants::drop_rows;
 use crate::outcome::{Answer, Company, Look, Marks, Next, answer_of, outcome};
 use crate::plan::Planned;
 use crate::push::Pace;
@@ -22,7 +24,12 @@ impl Run<'_> {
         let bytes = planned.iter().map(|p| p.bytes).sum();
         let answer = answer_of(&error, bytes);
         let docs: Vec<DocRef> = planned.iter().map(|p| p.write.doc.clone()).collect();
-        let (next, marks) = outcome(answer, Look::None, company(&docs, pace));
+        let (mut next, marks) = outcome(answer, Look::None, company(&docs, pace));
+        if answer == Answer::StaleOrDenied
+            && (planted(Mutant::ForbiddenFinal) || planted(Mutant::BatchParksAll) && docs.len() > 1)
+        {
+            next = Next::Park(ParkReason::Denied);
+        }
         tracing::debug!(?answer, ?next, documents = docs.len(), error = %error, "commit failed");
         if marks == Marks::Go {
             let fresh: Vec<u64> = planned.iter().flat_map(|p| p.fresh.clone()).collect();
@@ -33,6 +40,15 @@ impl Run<'_> {
         match next {
             Next::Backoff | Next::Refresh => {
                 pace.tries += 1;
+                if planted(Mutant::DroppedAfterTries) && pace.tries >= 2 {
+                    for doc in docs {
+                        let dropping = self
+                            .store
+                            .write(move |tx| Box::pin(async move { drop_rows(tx, &doc).await }));
+                        dropping.await?;
+                    }
+                    return Ok(());
+                }
                 match self.after_failure(error, pace.tries).await {
                     Ok(()) => work.push(docs),
                     Err(Failure::Stop(stop)) => return Err(stop),
@@ -77,6 +93,15 @@ impl Run<'_> {
                 .iter()
                 .find(|p| p.write.doc == doc)
                 .map(|p| p.write.precondition);
+            let precondition = match &look {
+                Ok(Incoming {
+                    seen: Seen::Version(version),
+                    ..
+                }) if planted(Mutant::RereadAgainstBase) => {
+                    Some(Precondition::UpdateTime(version.envelope.update_time))
+                }
+                _ => precondition,
+            };
             let shown = shown(look.as_ref().ok().map(|l| &l.seen), precondition);
             let words = look.as_ref().err().unwrap_or(error).to_string();
             if let Ok(look) = look {

@@ -11,6 +11,7 @@ mod apply;
 mod engine;
 mod failed;
 mod membership;
+mod mutants;
 mod outcome;
 #[cfg(test)]
 mod outcome_tests;

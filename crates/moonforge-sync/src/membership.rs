@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::StreamExt;
+use moonforge_model::mutant::{Mutant, planted};
 use moonforge_model::{Collection, DocId, DocRef, FieldPath, Fields, Timestamp};
 use moonforge_ports::{
     Filter, QueryEvent, RemoteDocument, RemoteError, RemoteErrorKind, RemoteQuery,
@@ -10,6 +11,7 @@ use moonforge_ports::{
 use serde_json::Value;
 
 use crate::apply::{Incoming, Seen};
+use crate::mutants::wipe;
 use crate::pull::{EVERY, Group};
 use crate::push::CAMPAIGNS_A_REQUEST;
 use crate::run::{Failure, Run};
@@ -148,6 +150,9 @@ impl Run<'_> {
                 }
                 Err(error) if error.kind == RemoteErrorKind::PermissionDenied => {
                     tracing::info!(campaign = %doc.id, "left: no longer a member");
+                    if planted(Mutant::LeavingWipesEdits) {
+                        wipe(self.store, doc.id.as_str()).await?;
+                    }
                     self.report.pulled += self.store.leave_campaign(doc.id.as_str()).await?;
                 }
                 Err(error) => return Err(Failure::Answer(error)),

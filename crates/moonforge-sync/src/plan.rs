@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use moonforge_model::mutant::{Mutant, planted};
 use moonforge_model::{
     CollectionConfig, Envelope, FieldPath, Fields, Folded, Guard, Row, Version, WriterMark,
     Writers, canonical_fields, set_at, time_value, value_at,
@@ -49,8 +50,16 @@ pub(crate) fn plan(
         Base::Known(version) => Some(version),
         Base::Unknown { .. } => return None,
     };
-    let rows: Vec<&Row> = state.edits().collect();
+    let rows: Vec<&Row> = state
+        .edits()
+        .filter(|r| !planted(Mutant::ParkedSettledByLater) || r.parked.is_none())
+        .collect();
     let mut folded = fold_with_owner(config, base, &rows, uid);
+    if planted(Mutant::TombstoneResurrected) && folded.deleted.is_some() && !folded.deletion_touched
+    {
+        folded.deleted = None;
+        folded.deletion_touched = true;
+    }
     let marks = marks(&rows);
     let rev = match config.guard {
         Guard::Rev => {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use moonforge_model::mutant::{Mutant, planted};
 use moonforge_model::{Collection, FieldPath, Timestamp};
 use moonforge_ports::{
     Filter, QueryEvent, RemoteDocument, RemoteError, RemoteErrorKind, RemoteQuery, document_size,
@@ -79,7 +80,9 @@ impl Run<'_> {
     /// was so by the remote's clock.
     pub(crate) async fn pull(&mut self, group: &mut Group) -> Result<Timestamp, Failure> {
         let read_time = self.pull_fast(group).await?;
-        self.pull_settled(group, read_time).await?;
+        if !planted(Mutant::StrictCursor) {
+            self.pull_settled(group, read_time).await?;
+        }
         Ok(read_time)
     }
 
@@ -169,6 +172,11 @@ impl Run<'_> {
         };
         if read_time < owed.saturating_add(self.options.late_visibility) {
             return Ok(());
+        }
+        if planted(Mutant::CursorBeforePage) {
+            let settled = std::mem::replace(&mut group.checkpoint.settled, Some(owed));
+            self.keep(group).await?;
+            group.checkpoint.settled = settled;
         }
         self.check_span(group, owed).await?;
         group.checkpoint.settled = Some(owed);
@@ -287,6 +295,9 @@ impl Run<'_> {
             group.checkpoint.fast = Some(cursor);
             group.clone()
         });
+        if let Some(group) = moved.as_ref().filter(|_| planted(Mutant::CursorBeforePage)) {
+            self.keep(group).await?;
+        }
         let looks: Vec<_> = slice
             .into_iter()
             .map(|d| self.incoming(d, read_time))

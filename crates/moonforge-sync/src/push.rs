@@ -3,11 +3,13 @@
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
+use moonforge_model::mutant::{Mutant, planted};
 use moonforge_model::{DocRef, ParkReason, Priority};
 use moonforge_ports::{RemoteError, RemoteErrorKind, RemoteWrite};
 use moonforge_store::{DocState, PendingDoc, StoreError};
 
 use crate::apply::{Incoming, Seen};
+use crate::mutants::{comes_to_nothing, drop_rows};
 use crate::plan::{Planned, plan};
 use crate::run::{Failure, Run, Stop};
 
@@ -62,6 +64,10 @@ impl Run<'_> {
     /// Documents to send: by priority, then age.
     async fn sendable(&self, pace: &Pace) -> Result<VecDeque<PendingDoc>, StoreError> {
         let mut docs = self.store.pending_docs().await?;
+        if planted(Mutant::ParkedBlocksOthers) && self.store.parked_and_waiting().await?.parked > 0
+        {
+            docs.clear();
+        }
         docs.retain(|d| !pace.aside.contains(&d.doc));
         let priority = |d: &PendingDoc| {
             self.store
@@ -123,7 +129,14 @@ impl Run<'_> {
             }
             let writes: Vec<RemoteWrite> = planned.iter().map(|p| p.write.clone()).collect();
             let started = self.clock.monotonic();
-            match self.remote.commit(&writes).await {
+            let answer = self.remote.commit(&writes).await;
+            if planted(Mutant::SentAfterRequest) {
+                let rows: Vec<u64> = planned.iter().flat_map(|p| p.rows.clone()).collect();
+                self.store
+                    .write(move |tx| Box::pin(async move { tx.mark_sent(&rows, true).await }))
+                    .await?;
+            }
+            match answer {
                 Ok(answer) => {
                     pace.tries = 0;
                     let took = self.clock.monotonic().saturating_sub(started);
@@ -185,7 +198,8 @@ impl Run<'_> {
                             });
                         let sends = !waits
                             && !state.rows.is_empty()
-                            && state.rows.iter().all(|r| r.row.parked.is_none());
+                            && (planted(Mutant::ParkedSettledByLater)
+                                || state.rows.iter().all(|r| r.row.parked.is_none()));
                         let config = tx.config(&doc.collection)?;
                         let Some(write) = sends
                             .then(|| plan(&config, &state, uid.as_deref(), &writer))
@@ -193,6 +207,10 @@ impl Run<'_> {
                         else {
                             continue;
                         };
+                        if planted(Mutant::NetZeroDropped) && comes_to_nothing(&state) {
+                            drop_rows(tx, &doc).await?;
+                            continue;
+                        }
                         if bytes + write.bytes > BYTES_A_COMMIT && !planned.is_empty() {
                             rest.push(doc);
                             continue;
@@ -201,7 +219,9 @@ impl Run<'_> {
                         rows.extend_from_slice(&write.rows);
                         planned.push(write);
                     }
-                    tx.mark_sent(&rows, true).await?;
+                    if !planted(Mutant::SentAfterRequest) {
+                        tx.mark_sent(&rows, true).await?;
+                    }
                     Ok((planned, rest))
                 })
             })

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use moonforge_model::mutant::{Mutant, planted};
 use moonforge_model::{DocRef, Timestamp, Version, check_types};
 use moonforge_ports::{
     Clock, Random, RandomExt, RemoteDocument, RemoteError, RemoteErrorKind, RemoteStore,
@@ -154,8 +155,8 @@ impl<'a> Run<'a> {
             Some(wait) if wait > self.options.longest_wait => {
                 return Err(Stop::GaveUp(error).into());
             }
-            Some(wait) => wait,
-            None => full_jitter(self.random, tries),
+            Some(wait) if !planted(Mutant::RetryAfterIgnored) => wait,
+            _ => full_jitter(self.random, tries),
         };
         if now.saturating_sub(first) + wait > self.options.give_up_after {
             return Err(Stop::GaveUp(error).into());
