@@ -83,7 +83,7 @@ Examples:
   moonforge patch encounters ID --inc combatants.k1.currentHp=-5
   moonforge patch entities ID --add 'tags=\"undead\"' --set 'props.`odd name`=[1,2]'
 
-PATH is dotted; a name with other than letters, digits and _ stands in backticks.")]
+--add and --remove may be repeated for one list. PATH is dotted; a name with other than letters, digits and _ stands in backticks.")]
     Patch {
         /// The collection
         collection: String,
@@ -147,7 +147,8 @@ A condition is FIELD=JSON; <, <=, > and >= work too. The answer's `next` is the 
     /// Write many documents from JSON Lines
     #[command(after_help = "\
 Each line is {\"collection\":…,\"id\":…,…document}. Lines that change nothing are skipped; lines that can't be written
-are reported with their numbers, the others are written.")]
+are reported with their numbers, the others are written. A field of the document's own that is called collection goes by
+$collection.")]
     Import {
         /// A file, or - for stdin
         file: String,

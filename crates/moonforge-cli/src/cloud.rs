@@ -25,19 +25,20 @@ pub(crate) fn cloud(
                 Some((project, database)) => (project, Some(database)),
                 None => (place, None),
             };
-            let named = |name: &str| !name.is_empty() && !name.contains('/');
-            if !query.split('&').all(known) || !named(project) || !database.is_none_or(named) {
+            if !query.split('&').all(known) {
                 return Err(refuse(url.unwrap_or_default()));
             }
             let token = match token {
                 Some(token) => fixed_token(token),
                 None => moonforge::ports::StaticToken::none(),
             };
-            let firestore = Firestore::new(project, token);
-            Ok(match database {
-                Some(database) => firestore.database(database).into(),
-                None => firestore.into(),
-            })
+            let mut firestore = Firestore::new(project, token);
+            if let Some(database) = database {
+                firestore = firestore.database(database);
+            }
+            let names = firestore.check();
+            names.map_err(|error| Failure::usage(error.to_string()))?;
+            Ok(firestore.into())
         }
         _ => Err(refuse(url.unwrap_or_default())),
     }

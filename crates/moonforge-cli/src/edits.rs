@@ -83,30 +83,42 @@ impl FromArgMatches for EditArgs {
 }
 
 impl EditArgs {
-    /// The operations, in order. Values for one list, given one by one, are one operation.
+    /// The operations, in order. Values for one list, given one by one, are one operation where the first stands: other
+    /// edits between them touch other places, or the patch is refused.
     pub(crate) fn into_ops(self) -> Result<Vec<PatchOp>, Failure> {
         let mut ops: Vec<PatchOp> = Vec::new();
         for (name, text) in self.0 {
             let op = operation(name, &text)?;
-            match (ops.last_mut(), op) {
-                (
-                    Some(PatchOp::ArrayUnion { path, values }),
-                    PatchOp::ArrayUnion {
-                        path: same,
-                        values: more,
-                    },
-                )
-                | (
-                    Some(PatchOp::ArrayRemove { path, values }),
-                    PatchOp::ArrayRemove {
-                        path: same,
-                        values: more,
-                    },
-                ) if *path == same => values.extend(more),
-                (_, op) => ops.push(op),
+            if !ops.iter_mut().any(|before| takes(before, &op)) {
+                ops.push(op);
             }
         }
         Ok(ops)
+    }
+}
+
+/// Whether `op` adds to, or removes from, the list that `before` does; its values are taken over then.
+fn takes(before: &mut PatchOp, op: &PatchOp) -> bool {
+    use PatchOp::{ArrayRemove, ArrayUnion};
+    match (before, op) {
+        (
+            ArrayUnion { path, values },
+            ArrayUnion {
+                path: same,
+                values: more,
+            },
+        )
+        | (
+            ArrayRemove { path, values },
+            ArrayRemove {
+                path: same,
+                values: more,
+            },
+        ) if *path == *same => {
+            values.extend(more.iter().cloned());
+            true
+        }
+        _ => false,
     }
 }
 

@@ -99,7 +99,8 @@ impl Store {
     }
 
     /// Visible documents for a file of JSON Lines: `collection`, `id` and the model's fields, without those of the sync
-    /// protocol. Collections come in the order of their registration, documents by id; pages are read as they are asked for.
+    /// protocol; a field `collection` of the document's own goes by `$collection` (and `$collection` by `$$collection`, …).
+    /// Collections come in the order of their registration, documents by id; pages are read as they are asked for.
     pub fn export(
         &self,
         collection: Option<&Collection>,
@@ -172,7 +173,17 @@ fn line(doc: StoredDoc) -> Value {
     line.extend(
         doc.fields
             .into_iter()
-            .filter(|(name, _)| !RESERVED_FIELDS.contains(&name.as_str()) && name != "collection"),
+            .filter(|(name, _)| !RESERVED_FIELDS.contains(&name.as_str()))
+            .map(|(name, value)| (name_in_line(name), value)),
     );
     Value::Object(line)
+}
+
+/// A line's `collection` is the document's place, so a field of that name goes by `$collection`, and one that is called so
+/// by `$$collection`.
+fn name_in_line(name: String) -> String {
+    match name.trim_start_matches('$') {
+        "collection" => format!("${name}"),
+        _ => name,
+    }
 }

@@ -96,13 +96,14 @@ impl Builder {
     ///
     /// # Errors
     /// `no_database` where there is none and none is to be made ([`Builder::existing`]); `cannot_open`, `not_a_database`, `newer_version`, `busy`, `disk_full`, `corrupt`; `invalid_collection` for a
-    /// registration that doesn't fit the others.
+    /// registration that doesn't fit the others, `invalid_cloud` for a cloud whose name can't be.
     pub async fn open(self) -> Result<Moonforge, Error> {
         let span = tracing::info_span!("moonforge.open");
         Box::pin(self.open_inner()).instrument(span).await
     }
 
     async fn open_inner(self) -> Result<Moonforge, Error> {
+        self.cloud.as_ref().map_or(Ok(()), Cloud::check)?;
         let mut registry = Registry::empty();
         for config in moonforge_model::builtin()
             .into_iter()

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use moonforge_embedded::{Embedded as Directory, OpenError};
-use moonforge_firestore::{Endpoint, FirestoreConfig};
+use moonforge_firestore::{DEFAULT_DATABASE, Endpoint, FirestoreConfig};
 use moonforge_ports::{
     Clock, Random, RemoteError, RemoteErrorKind, RemoteStore, StaticToken, TokenProvider,
 };
@@ -13,6 +13,9 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
 
 use crate::error::{Error, Kind};
+
+/// Longer than any id of a project or database that Google gives.
+const LONGEST_ID: usize = 128;
 
 /// A token that never changes, for an emulator's user or a CI identity. A JSON Web Token names its user by `sub`; any other
 /// token (an emulator's `owner`) is an administrator's.
@@ -102,6 +105,30 @@ impl Firestore {
         self
     }
 
+    /// Whether the names of project and database are such as Firestore gives. [`Builder::open`](crate::Builder::open) asks
+    /// too; nothing is sent.
+    ///
+    /// # Errors
+    /// `invalid_cloud`.
+    pub fn check(&self) -> Result<(), Error> {
+        let FirestoreConfig {
+            project, database, ..
+        } = &self.config;
+        let named = |id: &str, others: &str| {
+            let fits = |c: char| c.is_ascii_alphanumeric() || others.contains(c);
+            let begins = id.starts_with(|c: char| c.is_ascii_alphanumeric());
+            begins && id.len() <= LONGEST_ID && id.chars().all(fits)
+        };
+        // A project of a domain is called `example.com:project`.
+        if !named(project, "-_.:") {
+            return Err(Kind::CloudName("project", project.clone()).into());
+        }
+        if database != DEFAULT_DATABASE && !named(database, "-_") {
+            return Err(Kind::CloudName("database", database.clone()).into());
+        }
+        Ok(())
+    }
+
     /// Another place than the environment says.
     #[must_use]
     pub fn endpoint(mut self, endpoint: Endpoint) -> Self {
@@ -162,6 +189,13 @@ impl Cloud {
             None => Arc::new(decorate),
         });
         self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match &self.remote {
+            Remote::Firestore(firestore) => firestore.check(),
+            Remote::Embedded(_) | Remote::Own(_) => Ok(()),
+        }
     }
 
     /// Whom requests are made for, as far as this side can tell.

@@ -49,6 +49,19 @@ impl Conflicts {
         Ok(self.forge.store().conflict(id).await?)
     }
 
+    /// Whether [`Resolution::Take`] would be accepted now: nobody settled the entry, it holds an edit that can be written
+    /// again, and its document is there.
+    ///
+    /// # Errors
+    /// Those of the local store.
+    pub async fn can_take(&self, entry: &JournalEntry) -> Result<bool, Error> {
+        if entry.resolved_at.is_some() || entry.conflict.bring_back.is_empty() {
+            return Ok(false);
+        }
+        let doc = self.forge.store().get(&entry.doc).await?;
+        Ok(doc.is_some_and(|doc| doc.deleted.is_none()))
+    }
+
     /// Settles an entry.
     ///
     /// # Errors

@@ -5,7 +5,10 @@ use std::fmt;
 use std::path::PathBuf;
 
 use moonforge_embedded::OpenError;
-use moonforge_model::{DocumentError, InvalidName, InvalidPath, PatchError, RegistryError};
+use moonforge_model::{
+    DocumentError, InvalidName, InvalidPath, InvalidTimestamp, NoRoom, PatchError, RegistryError,
+    ValidationError,
+};
 use moonforge_ports::RemoteError;
 use moonforge_store::StoreError;
 use moonforge_sync::SyncError;
@@ -24,8 +27,14 @@ pub(crate) enum Kind {
     AccountMismatch { message: String, source: StoreError },
     /// There is no such file, and none was to be made.
     NoDatabase(PathBuf),
+    /// A cloud's project or database can't be called so.
+    CloudName(&'static str, String),
     /// A path to a field.
     Path(InvalidPath),
+    /// A time.
+    Time(InvalidTimestamp),
+    /// A place among siblings.
+    Order(NoRoom),
     /// The collections that were registered.
     Registry(RegistryError),
     /// The embedded cloud's directory.
@@ -44,7 +53,10 @@ impl Error {
         match &*self.0 {
             Kind::Store(e) | Kind::AccountMismatch { source: e, .. } => e.code(),
             Kind::NoDatabase(_) => "no_database",
+            Kind::CloudName(..) => "invalid_cloud",
             Kind::Path(_) => "invalid_path",
+            Kind::Time(_) => "invalid_value",
+            Kind::Order(_) => "no_room",
             Kind::Registry(_) => "invalid_collection",
             Kind::Embedded(OpenError::NotACloud { .. }) => "not_a_cloud",
             Kind::Embedded(OpenError::Newer { .. }) => "newer_version",
@@ -71,6 +83,7 @@ impl Error {
             &*self.0,
             Kind::Store(StoreError::Invalid(_) | StoreError::Patch(_) | StoreError::Name(_))
                 | Kind::Path(_)
+                | Kind::Time(_)
                 | Kind::NotADocument
         )
     }
@@ -110,7 +123,10 @@ impl fmt::Display for Error {
             Kind::Store(e) => e.fmt(f),
             Kind::AccountMismatch { message, .. } => f.write_str(message),
             Kind::NoDatabase(path) => write!(f, "there is no database {}", path.display()),
+            Kind::CloudName(what, id) => write!(f, "`{id}` is no id of a {what} at Firestore"),
             Kind::Path(e) => e.fmt(f),
+            Kind::Time(e) => e.fmt(f),
+            Kind::Order(e) => e.fmt(f),
             Kind::Registry(e) => e.fmt(f),
             Kind::Embedded(e) => e.fmt(f),
             Kind::Remote(e) => write!(f, "the cloud refused: {}", e.message),
@@ -131,11 +147,13 @@ impl StdError for Error {
         match &*self.0 {
             Kind::Store(e) | Kind::AccountMismatch { source: e, .. } => Some(e),
             Kind::Path(e) => Some(e),
+            Kind::Time(e) => Some(e),
+            Kind::Order(e) => Some(e),
             Kind::Registry(e) => Some(e),
             Kind::Embedded(e) => Some(e),
             Kind::Remote(e) => Some(e),
             Kind::WrongForm(e) => Some(e),
-            Kind::NoDatabase(_) | Kind::NotADocument => None,
+            Kind::NoDatabase(_) | Kind::CloudName(..) | Kind::NotADocument => None,
         }
     }
 }
@@ -167,6 +185,24 @@ impl From<InvalidName> for Error {
 impl From<InvalidPath> for Error {
     fn from(error: InvalidPath) -> Self {
         Kind::Path(error).into()
+    }
+}
+
+impl From<InvalidTimestamp> for Error {
+    fn from(error: InvalidTimestamp) -> Self {
+        Kind::Time(error).into()
+    }
+}
+
+impl From<NoRoom> for Error {
+    fn from(error: NoRoom) -> Self {
+        Kind::Order(error).into()
+    }
+}
+
+impl From<ValidationError> for Error {
+    fn from(error: ValidationError) -> Self {
+        Kind::Store(error.into()).into()
     }
 }
 

@@ -11,8 +11,8 @@ use crate::forge::Moonforge;
 
 impl Moonforge {
     /// All visible documents, or those of one collection, each as `{"collection", "id", …document}` without the fields of
-    /// the sync protocol: what [`Moonforge::put_many`] and `moonforge import` take. Read as it is asked for, some hundreds
-    /// at a time.
+    /// the sync protocol: what `moonforge import` takes. A field `collection` of the document's own goes by `$collection`,
+    /// and one that is called so by `$$collection`. Read as it is asked for, some hundreds at a time.
     ///
     /// # Errors
     /// `unknown_collection`; items are errors of the local store.

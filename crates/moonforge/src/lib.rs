@@ -65,20 +65,27 @@ pub use forge::Moonforge;
 pub use moonforge_firestore::Endpoint;
 pub use moonforge_model::{
     Adventure, AdventureId, Campaign, CampaignId, Chapter, ChapterId, Collection, CollectionConfig,
-    Combatant, Conflict, ConflictReason, Coords, Deletion, DocId, DocRef, Document, Encounter,
-    EncounterId, Entity, EntityId, EntityImage, EntityKind, Field, FieldKind, FieldPath,
-    FieldPolicy, Fields, Guard, LostSide, MediaAsset, MediaAssetId, MediaRef, MediaVariant,
-    Mention, NoRoom, OrderKey, Parent, ParkReason, PatchOp, Priority, Registry, Role, RowOp, Scene,
-    SceneId, Secret, SecretId, Session, SessionId, Statblock, Timestamp, Visibility,
+    Combatant, Conflict, ConflictReason, Coords, Deletion, DocId, DocRef, Document, DocumentError,
+    Encounter, EncounterId, Entity, EntityId, EntityImage, EntityKind, Field, FieldKind, FieldPath,
+    FieldPolicy, Fields, Guard, InvalidName, InvalidPath, InvalidTimestamp, LostSide, MediaAsset,
+    MediaAssetId, MediaRef, MediaVariant, Mention, NoRoom, OrderKey, Parent, ParkReason,
+    PatchError, PatchOp, Priority, Registry, RegistryError, Role, Row, RowOp, Scene, SceneId,
+    Secret, SecretId, Session, SessionId, Statblock, Timestamp, ValidationError, Visibility,
 };
 pub use moonforge_store::{
     Branch, CollectionStatus, Comparison, Direction, Durability, Finding, JournalEntry,
-    MigrationReport, OutboxCounts, OutboxEntry, Page, QuerySpec, StoredDoc, Tree, Where, Written,
+    MigrationReport, OutboxCounts, OutboxEntry, OutboxRow, Page, QuerySpec, StoreError, StoredDoc,
+    Tree, Where, Written,
 };
-pub use moonforge_sync::{SyncOptions, SyncReport};
+pub use moonforge_sync::{SyncError, SyncOptions, SyncReport};
 pub use outbox::Outbox;
 pub use secrecy::SecretString;
 pub use status::{Health, Status};
 pub use system::{OsRandom, SystemClock};
 pub use typed::{Doc, DocPage, Draft, Repository};
 pub use watch::Watch;
+
+/// The README, so that its example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -5,8 +5,8 @@ use std::ops::{Deref, DerefMut};
 
 use futures_util::StreamExt;
 use moonforge_model::{
-    Adventure, Campaign, Chapter, Collection, Document, Encounter, Entity, Fields, MediaAsset,
-    Scene, Secret, Session, from_fields, to_fields,
+    Adventure, Campaign, Chapter, Collection, DocRef, Document, Encounter, Entity, Fields,
+    MediaAsset, Scene, Secret, Session, from_fields, to_fields,
 };
 use moonforge_store::{QuerySpec, StoredDoc, Written};
 use serde_json::Value;
@@ -97,6 +97,8 @@ impl<T> From<Doc<T>> for Draft<T> {
 pub struct DocPage<T> {
     /// The documents, in order.
     pub items: Vec<Doc<T>>,
+    /// Those that aren't what their type holds, and so aren't among the items. [`Repository::documents`] has them as JSON.
+    pub unreadable: Vec<DocRef>,
     /// Where it ended, if there is more: the next query's `after`.
     pub next: Option<String>,
 }
@@ -156,12 +158,13 @@ impl<T: Document + Send + 'static> Repository<T> {
         self.documents.query()
     }
 
-    /// One page of a list. What is deleted, or lies below something deleted, is left out unless asked for.
+    /// One page of a list. What is deleted, or lies below something deleted, is left out unless asked for. A document that
+    /// isn't what its type holds is named in [`DocPage::unreadable`] and in the log, and spares the others.
     ///
     /// # Errors
-    /// `invalid_cursor`, `wrong_form`, and those of the local store.
+    /// `invalid_cursor`, and those of the local store.
     pub async fn list(&self, query: &QuerySpec) -> Result<DocPage<T>, Error> {
-        page(self.documents.list(query).await?)
+        Ok(page(self.documents.list(query).await?))
     }
 
     /// Makes the document, or writes what its author changed.
@@ -229,22 +232,34 @@ impl<T: Document + Send + 'static> Repository<T> {
     /// The list as it is, then each time it has become another.
     pub fn watch_query(&self, query: QuerySpec) -> Watch<DocPage<T>> {
         let pages = self.documents.watch_query(query);
-        pages.map(|found| page(found?)).boxed()
+        pages.map(|found| Ok(page(found?))).boxed()
     }
 
-    /// All live documents, by id, then each time something about them has changed.
+    /// All live documents, by id, then each time something about them has changed. Those that aren't what their type holds
+    /// are left out; the log names them, and so does [`Repository::watch_query`].
     pub fn watch_all(&self) -> Watch<Vec<Doc<T>>> {
         let pages = self.watch_query(self.query());
         pages.map(|page| Ok(page?.items)).boxed()
     }
 }
 
-fn page<T: Document>(found: moonforge_store::Page) -> Result<DocPage<T>, Error> {
-    let items = found.items.into_iter().map(Doc::new);
-    Ok(DocPage {
-        items: items.collect::<Result<_, _>>()?,
+fn page<T: Document>(found: moonforge_store::Page) -> DocPage<T> {
+    let (mut items, mut unreadable) = (Vec::with_capacity(found.items.len()), Vec::new());
+    for stored in found.items {
+        let doc = stored.doc.clone();
+        match Doc::new(stored) {
+            Ok(item) => items.push(item),
+            Err(error) => {
+                tracing::warn!(%doc, %error, "left out of a list");
+                unreadable.push(doc);
+            }
+        }
+    }
+    DocPage {
+        items,
+        unreadable,
         next: found.next,
-    })
+    }
 }
 
 impl Moonforge {

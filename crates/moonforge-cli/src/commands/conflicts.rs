@@ -14,7 +14,7 @@ pub(super) async fn ls(forge: &Moonforge, all: bool) -> Result<Outcome, Failure>
     } else {
         conflicts.list().await?
     };
-    let items: Vec<Value> = entries.iter().map(item).collect();
+    let items = items(forge, &entries).await?;
     Ok(Outcome::new(json!({ "items": items }), table(&entries)))
 }
 
@@ -37,7 +37,19 @@ pub(crate) fn table(entries: &[JournalEntry]) -> Table {
     }
 }
 
-pub(crate) fn item(entry: &JournalEntry) -> Value {
+/// Entries of the journal for scripts.
+pub(crate) async fn items(
+    forge: &Moonforge,
+    entries: &[JournalEntry],
+) -> Result<Vec<Value>, Failure> {
+    let mut items = Vec::with_capacity(entries.len());
+    for entry in entries {
+        items.push(item(entry, forge.conflicts().can_take(entry).await?));
+    }
+    Ok(items)
+}
+
+fn item(entry: &JournalEntry, can_take: bool) -> Value {
     let conflict = &entry.conflict;
     json!({
         "conflict_id": entry.conflict_id,
@@ -48,14 +60,15 @@ pub(crate) fn item(entry: &JournalEntry) -> Value {
         "lost": conflict.lost,
         "lost_side": conflict.lost_side,
         "reason": conflict.reason,
-        "can_take": !conflict.bring_back.is_empty(),
+        "can_take": can_take,
         "at": entry.at,
         "resolved_at": entry.resolved_at,
     })
 }
 
 pub(super) async fn show(forge: &Moonforge, id: u64) -> Result<Outcome, Failure> {
-    let json = item(&forge.conflicts().get(id).await?);
+    let entry = forge.conflicts().get(id).await?;
+    let json = item(&entry, forge.conflicts().can_take(&entry).await?);
     Ok(Outcome::new(json.clone(), Text::Json(json)))
 }
 

@@ -3,11 +3,12 @@
 mod care;
 pub(crate) mod conflicts;
 mod documents;
+mod export;
+mod import;
 mod list;
 mod outbox;
 mod status;
 mod sync;
-mod transfer;
 pub(crate) mod tree;
 
 use std::path::Path;
@@ -39,8 +40,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Outcome, Failure> {
 }
 
 async fn open(cli: &Cli) -> Result<Moonforge, Failure> {
-    let token = std::env::var("MOONFORGE_TOKEN").ok();
-    let token = token.filter(|t| !t.is_empty()).map(SecretString::from);
+    let token = variable("MOONFORGE_TOKEN")?.map(SecretString::from);
+    variable("FIRESTORE_EMULATOR_HOST")?;
     let beside = cli.db.parent().unwrap_or(Path::new(""));
     let cloud = cloud(cli.cloud.as_deref(), beside.join("moonforge-cloud"), token)?;
     let builder = Moonforge::builder(&cli.db).cloud(cloud);
@@ -50,6 +51,22 @@ async fn open(cli: &Cli) -> Result<Moonforge, Failure> {
         _ => builder.existing(),
     };
     Ok(builder.open().await?)
+}
+
+/// A variable of the environment that is to go into a request's header, without the space around it. What can't go there is
+/// refused: passed over, it would leave the call to another account, or to production.
+fn variable(name: &str) -> Result<Option<String>, Failure> {
+    let Some(value) = std::env::var_os(name) else {
+        return Ok(None);
+    };
+    let value = value.to_str().map(str::trim);
+    match value {
+        Some("") => Ok(None),
+        Some(value) if value.bytes().all(|b| b.is_ascii_graphic()) => Ok(Some(value.to_owned())),
+        _ => Err(Failure::usage(format!(
+            "{name} holds what can't be sent: a space, a control character, or one that is not ASCII"
+        ))),
+    }
 }
 
 async fn dispatch(forge: &Moonforge, cli: Cli) -> Result<Outcome, Failure> {
@@ -85,10 +102,10 @@ async fn dispatch(forge: &Moonforge, cli: Cli) -> Result<Outcome, Failure> {
         }
         Command::Tree { campaign } => tree::tree(forge, campaign.as_deref()).await,
         Command::Import { file, collection } => {
-            transfer::import(forge, &file, collection.as_deref()).await
+            import::import(forge, &file, collection.as_deref(), cli.json).await
         }
-        Command::Export { collection } => transfer::export(forge, collection.as_deref()).await,
-        Command::Sync { .. } => sync::sync(forge).await,
+        Command::Export { collection } => export::export(forge, collection.as_deref()).await,
+        Command::Sync { .. } => sync::sync(forge, cli.json).await,
         Command::Status => status::status(forge).await,
         Command::Outbox(OutboxCommand::Ls) => outbox::ls(forge).await,
         Command::Outbox(OutboxCommand::Retry { seq }) => outbox::retry(forge, seq).await,

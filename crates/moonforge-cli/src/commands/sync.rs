@@ -4,22 +4,24 @@ use moonforge::{Moonforge, SyncReport};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::output::{self, Outcome, Paint, Text};
+use crate::output::{Outcome, Paint, Progress, Text, printable};
 
 /// Unreachable or still failing; everything is kept.
 const KEPT: u8 = 3;
 /// A person should look.
 const LOOK: u8 = 4;
 
-pub(super) async fn sync(forge: &Moonforge) -> Result<Outcome, Failure> {
-    let spinner = output::spinner("exchanging what changed");
-    let report = forge.sync_now().await;
-    spinner.finish_and_clear();
+pub(super) async fn sync(forge: &Moonforge, json: bool) -> Result<Outcome, Failure> {
+    let progress = Progress::begin("sync", None, json);
+    let report = progress.during(forge.sync_now()).await;
+    progress.end("ended");
     let report = report?;
-    let mut outcome = Outcome::new(json(&report), summary(&report));
+    let mut outcome = Outcome::new(as_json(&report), summary(&report));
     outcome.exit = exit(&report);
     if let Some(why) = &report.stopped {
-        outcome.text.push(Text::Line(Paint::Warn.on(why)));
+        outcome
+            .text
+            .push(Text::Line(Paint::Warn.on(&printable(why))));
     }
     if report.parked > 0 {
         let parked = format!(
@@ -55,7 +57,7 @@ fn exit(report: &SyncReport) -> u8 {
     }
 }
 
-fn json(report: &SyncReport) -> Value {
+fn as_json(report: &SyncReport) -> Value {
     serde_json::to_value(report).unwrap_or_else(|_| json!({}))
 }
 
@@ -64,17 +66,96 @@ fn summary(report: &SyncReport) -> String {
         "({} reads and {} writes billed, {} ms)",
         report.billed.reads, report.billed.writes, report.elapsed_ms
     ));
-    let state = if report.offline {
-        Paint::Warn.on("offline")
-    } else if report.unauthenticated {
-        Paint::Warn.on("sign-in is needed")
-    } else if report.waiting > 0 || report.stopped.is_some() {
-        Paint::Warn.on("not done")
-    } else {
-        Paint::Good.on("in step")
+    let state = match state(report) {
+        IN_STEP => Paint::Good.on(IN_STEP),
+        other => Paint::Warn.on(other),
     };
     format!(
         "{state} · {} sent · {} received · {} merged · {} waiting {billed}",
         report.pushed, report.pulled, report.merged, report.waiting
     )
+}
+
+const IN_STEP: &str = "in step";
+
+/// What matters most about the run.
+fn state(report: &SyncReport) -> &'static str {
+    if report.offline {
+        "offline"
+    } else if report.unauthenticated {
+        "sign-in is needed"
+    } else if report.waiting > 0 || report.stopped.is_some() {
+        "not done"
+    } else if report.parked > 0 {
+        "in step but for what is parked"
+    } else if report.quarantined > 0 {
+        "in step but for what can't be read"
+    } else if report.conflicts > 0 {
+        "in step, with edits journaled"
+    } else {
+        IN_STEP
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_step_is_where_nothing_is_left_to_a_person_or_a_later_run() {
+        let report = SyncReport::default;
+        assert_eq!(state(&report()), IN_STEP);
+        for (report, words) in [
+            (
+                SyncReport {
+                    parked: 1,
+                    ..report()
+                },
+                "parked",
+            ),
+            (
+                SyncReport {
+                    conflicts: 1,
+                    ..report()
+                },
+                "journaled",
+            ),
+            (
+                SyncReport {
+                    quarantined: 1,
+                    ..report()
+                },
+                "can't be read",
+            ),
+            (
+                SyncReport {
+                    waiting: 1,
+                    parked: 1,
+                    ..report()
+                },
+                "not done",
+            ),
+            (
+                SyncReport {
+                    unauthenticated: true,
+                    ..report()
+                },
+                "sign-in",
+            ),
+            (
+                SyncReport {
+                    offline: true,
+                    parked: 1,
+                    ..report()
+                },
+                "offline",
+            ),
+        ] {
+            let said = state(&report);
+            assert!(
+                said.contains(words) && said != IN_STEP,
+                "{said}: {report:?}"
+            );
+        }
+    }
 }

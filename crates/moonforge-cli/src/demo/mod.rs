@@ -5,9 +5,15 @@ mod device;
 mod network;
 mod story;
 
+use std::path::Path;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::poll;
+use moonforge::SystemClock;
+use moonforge::ports::Clock;
 use serde_json::{Value, json};
 
-use crate::commands::conflicts::item;
 use crate::failure::Failure;
 use crate::output::{Outcome, Paint, Table, Text, short};
 
@@ -17,12 +23,29 @@ use story::{Played, Step, Subject};
 /// Most characters in a cell of the table.
 const WIDTH: usize = 32;
 
+/// The exit code of what a person stopped, as shells have it.
+const STOPPED: u8 = 130;
+
 /// Plays the story.
 pub(crate) async fn run() -> Result<Outcome, Failure> {
+    let mut stopped = pin!(tokio::signal::ctrl_c());
+    // Asked once, it listens: from here on nothing ends the program before the folder is gone.
+    let _ = poll!(stopped.as_mut());
     let scratch = tempfile::Builder::new().prefix("moonforge-demo-").tempdir();
     let scratch = scratch.map_err(|e| Failure::io("a scratch folder can't be made", &e))?;
-    let laptop = Device::open("laptop", scratch.path()).await?;
-    let tablet = Device::open("tablet", scratch.path()).await?;
+    tokio::select! {
+        played = Box::pin(tell(scratch.path())) => played,
+        Ok(()) = stopped => {
+            remove(scratch.path()).await;
+            let message = "the demo was stopped; its scratch folder is gone";
+            Err(Failure { exit: STOPPED, ..Failure::new("interrupted", message) })
+        }
+    }
+}
+
+async fn tell(scratch: &Path) -> Result<Outcome, Failure> {
+    let laptop = Device::open("laptop", scratch).await?;
+    let tablet = Device::open("tablet", scratch).await?;
     let played = Box::pin(story::play(&laptop, &tablet)).await;
     laptop.forge.close().await;
     tablet.forge.close().await;
@@ -32,6 +55,16 @@ pub(crate) async fn run() -> Result<Outcome, Failure> {
         text: text(&played),
         exit: u8::from(!played.verdict.converged()),
     })
+}
+
+/// Takes the folder away, in which a database may still end what it had begun.
+async fn remove(scratch: &Path) {
+    for _ in 0..100 {
+        if std::fs::remove_dir_all(scratch).is_ok() || !scratch.exists() {
+            return;
+        }
+        SystemClock::new().sleep(Duration::from_millis(20)).await;
+    }
 }
 
 fn json(played: &Played) -> Value {
@@ -52,7 +85,7 @@ fn json(played: &Played) -> Value {
                 "laptop": s.laptop,
                 "tablet": s.tablet,
                 "now": s.now,
-                "journaled": s.journaled.iter().map(item).collect::<Vec<_>>(),
+                "journaled": s.items,
             })
         })
         .collect();

@@ -6,6 +6,7 @@ use moonforge::{JournalEntry, SyncReport, increment, set};
 use serde_json::{Value, json};
 
 use super::device::Device;
+use crate::commands::conflicts::items;
 use crate::commands::tree::draw;
 use crate::failure::Failure;
 use crate::output::short;
@@ -74,6 +75,8 @@ pub(super) struct Subject {
     pub(super) tablet: String,
     pub(super) now: Value,
     pub(super) journaled: Vec<JournalEntry>,
+    /// The same for scripts.
+    pub(super) items: Vec<Value>,
 }
 
 /// Whether the devices agree.
@@ -158,7 +161,11 @@ pub(super) async fn play(laptop: &Device, tablet: &Device) -> Result<Played, Fai
 
     for subject in &mut subjects {
         subject.now = laptop.value(subject.doc, subject.path).await?;
-        subject.journaled = journaled(subject, [laptop, tablet]).await?;
+        for device in [laptop, tablet] {
+            let entries = journaled(subject, device).await?;
+            subject.items.extend(items(&device.forge, &entries).await?);
+            subject.journaled.extend(entries);
+        }
     }
     let verdict = verdict(laptop, tablet).await?;
     let tree = draw(&laptop.forge.tree(CAMPAIGN.1).await?);
@@ -242,6 +249,7 @@ async fn subjects(device: &Device) -> Result<Vec<Subject>, Failure> {
             tablet,
             now: Value::Null,
             journaled: Vec::new(),
+            items: Vec::new(),
         });
     }
     Ok(subjects)
@@ -336,18 +344,14 @@ async fn bring_the_mill_back(laptop: &Device, tablet: &Device) -> Result<Step, F
     Ok(Step::synced(title, laptop, report, vec![fact]))
 }
 
-/// The journal's entries about a subject, of both devices.
-async fn journaled(subject: &Subject, devices: [&Device; 2]) -> Result<Vec<JournalEntry>, Failure> {
-    let mut found = Vec::new();
-    for device in devices {
-        let entries = device.forge.conflicts().list().await?;
-        let about = |e: &JournalEntry| {
-            let doc = (e.doc.collection.as_str(), e.doc.id.as_str());
-            doc == subject.doc && (e.conflict.field == subject.path || subject.doc == MILL)
-        };
-        found.extend(entries.into_iter().filter(about));
-    }
-    Ok(found)
+/// The entries about a subject in a device's journal.
+async fn journaled(subject: &Subject, device: &Device) -> Result<Vec<JournalEntry>, Failure> {
+    let mut entries = device.forge.conflicts().list().await?;
+    entries.retain(|e| {
+        let doc = (e.doc.collection.as_str(), e.doc.id.as_str());
+        doc == subject.doc && (e.conflict.field == subject.path || subject.doc == MILL)
+    });
+    Ok(entries)
 }
 
 async fn verdict(laptop: &Device, tablet: &Device) -> Result<Verdict, Failure> {

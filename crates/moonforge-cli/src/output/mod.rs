@@ -1,5 +1,6 @@
 //! The one place that prints. A reader who closes the pipe has read enough: that is no failure.
 
+mod progress;
 mod text;
 
 use std::io::{self, IsTerminal, Write};
@@ -8,7 +9,8 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, USAGE};
-pub(crate) use text::{Paint, Table, Text, short};
+pub(crate) use progress::Progress;
+pub(crate) use text::{Paint, Table, Text, printable, short};
 
 /// What a command came to: for scripts, and for people.
 #[derive(Debug)]
@@ -55,18 +57,27 @@ impl Outcome {
 /// Prints why a command failed: for scripts on stdout, for people on stderr.
 pub(crate) fn failure(failure: &Failure, as_json: bool) -> ExitCode {
     let printed = if as_json {
-        let error = json!({"error": {"code": failure.code, "message": failure.message}});
+        let mut error = failure.report.clone();
+        error.insert("code".to_owned(), failure.code.into());
+        error.insert("message".to_owned(), failure.message.as_str().into());
+        let error = json!({ "error": error });
         writeln!(io::stdout().lock(), "{error}")
     } else {
         let word = Paint::Bad.on_stderr("error");
         writeln!(
             io::stderr().lock(),
             "{word}: {} [{}]",
-            failure.message,
+            printable(&failure.message),
             failure.code
         )
     };
     finish(printed, failure.exit)
+}
+
+/// Whether stderr is a terminal that may be given colours.
+pub(crate) fn colours_on_stderr() -> bool {
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+    wanted && io::stderr().is_terminal()
 }
 
 /// Prints help, the version, or why the call makes no sense.
@@ -125,32 +136,4 @@ fn reading(written: io::Result<()>) -> Result<bool, Failure> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(Failure::io("the output can't be written", &error)),
     }
-}
-
-/// A bar on a terminal, over `length` bytes where that is known; nothing elsewhere.
-pub(crate) fn bar(length: Option<u64>) -> indicatif::ProgressBar {
-    if !io::stderr().is_terminal() {
-        return indicatif::ProgressBar::hidden();
-    }
-    match length {
-        Some(length) => {
-            let bar = indicatif::ProgressBar::new(length);
-            let style =
-                indicatif::ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {msg}");
-            style
-                .map(|style| bar.clone().with_style(style))
-                .unwrap_or(bar)
-        }
-        None => indicatif::ProgressBar::new_spinner(),
-    }
-}
-
-/// A spinner on a terminal that says what is going on; nothing elsewhere.
-pub(crate) fn spinner(message: &'static str) -> indicatif::ProgressBar {
-    let bar = bar(None);
-    if !bar.is_hidden() {
-        bar.set_message(message);
-        bar.enable_steady_tick(std::time::Duration::from_millis(120));
-    }
-    bar
 }

@@ -36,6 +36,29 @@ fn malformed_json_is_refused_wherever_it_comes_from() {
 }
 
 #[test]
+fn a_key_that_stands_twice_is_refused_and_named() {
+    let scratch = Scratch::new();
+    let device = scratch.device("a").with_a_scene();
+    for document in [
+        r#"{"name":"a","summary":"x","name":"b"}"#,
+        r#"{"name":"a","props":{"name":1,"\u006eame":2}}"#,
+        r#"{"name":"a","list":[{"name":1,"name":1}]}"#,
+    ] {
+        device.refuses(&["put", "campaigns", document], "invalid_json");
+        let error = device.run(&["put", "campaigns", document]).json();
+        let message = error["error"]["message"].as_str().unwrap();
+        assert!(message.contains("`name`"), "{message}");
+    }
+    let edit = r#"props={"a":1,"a":2}"#;
+    device.refuses(&["patch", "scenes", "s", "--set", edit], "invalid_json");
+    let line = r#"{"collection":"campaigns","id":"x","name":"a","name":"b"}"#;
+    device.unchanged_by(|| {
+        let report = device.run_with(&["import", "-"], line).exits(1).json();
+        assert_eq!(report["errors"][0]["code"], "invalid_json");
+    });
+}
+
+#[test]
 fn text_that_is_not_utf8_is_refused() {
     let scratch = Scratch::new();
     let device = scratch.device("a").with_a_scene();
@@ -359,10 +382,44 @@ fn calls_that_make_no_sense_exit_with_2() {
             &["status", "--cloud", "firestore://"],
             &["status", "--cloud", "firestore://p/d/e"],
             &["status", "--cloud", "firestore://p?colour=red"],
+            &["status", "--cloud", "firestore://p/.."],
+            &["status", "--cloud", "firestore://../d"],
+            &["status", "--cloud", "firestore://p/"],
+            &["status", "--cloud", "firestore://p q"],
+            &["status", "--cloud", "firestore://p/d%2fe"],
         ] {
             device.refused(args, "usage");
         }
     });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_token_that_cannot_be_sent_is_refused_and_space_around_it_is_none_of_it() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let scratch = Scratch::new();
+    let device = scratch.device("a").with_a_scene();
+    let put = [
+        "put",
+        "campaigns",
+        "{\"name\":\"x\"}",
+        "--id",
+        "c",
+        "--json",
+    ];
+    for variable in ["MOONFORGE_TOKEN", "FIRESTORE_EMULATOR_HOST"] {
+        for value in [&b"\xff"[..], b"a\xffb", b"a b", b"a\nb", "é".as_bytes()] {
+            let mut command = device.command(&put);
+            command.env(variable, OsStr::from_bytes(value));
+            assert_refused(&command.output().unwrap().into(), "usage");
+        }
+    }
+    let token = crate::support::token_of("anna");
+    let mut command = device.command(&put);
+    command.env("MOONFORGE_TOKEN", format!(" {token}\n"));
+    assert!(command.output().unwrap().status.success());
+    assert_eq!(device.get("campaigns", "c")["ownerUid"], "anna");
 }
 
 #[test]

@@ -155,6 +155,28 @@ fn each_kind_of_edit_does_what_it_says_and_one_call_is_one_row() {
 }
 
 #[test]
+fn values_for_one_list_are_one_edit_wherever_they_stand() {
+    let scratch = Scratch::new();
+    let device = scratch.device("a").with_a_scene();
+    let edits = [
+        ["--add", "entityIds=\"a\""],
+        ["--set", "summary=\"x\""],
+        ["--add", "`entityIds`=\"b\""],
+        ["--remove", "tags=1"],
+        ["--add", "entityIds=\"c\""],
+        ["--remove", "tags=2"],
+    ];
+    device.put("scenes", "s", json!({"tags": [1, 2, 3]}));
+    device.ok(&[&["patch", "scenes", "s"], edits.as_flattened()].concat());
+    let scene = device.get("scenes", "s");
+    assert_eq!(scene["entityIds"], json!(["a", "b", "c"]));
+    assert_eq!(
+        (&scene["tags"], &scene["summary"]),
+        (&json!([3]), &json!("x"))
+    );
+}
+
+#[test]
 fn set_replaces_a_map_whole() {
     let scratch = Scratch::new();
     let device = scratch.device("a").with_a_scene();

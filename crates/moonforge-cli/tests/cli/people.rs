@@ -71,7 +71,11 @@ fn lists_are_tables_and_there_are_no_colours_on_a_pipe() {
     ] {
         let done = device.plain(args).exits(0);
         assert!(!done.stdout.contains('\u{1b}'), "{args:?}: {}", done.stdout);
-        assert_eq!(done.stderr, "", "{args:?}");
+        let goes_on = match args {
+            ["sync"] => "sync: started\nsync: ended\n",
+            _ => "",
+        };
+        assert_eq!(done.stderr, goes_on, "{args:?}");
         shown.push_str(&done.stdout);
     }
     for word in [
@@ -83,6 +87,19 @@ fn lists_are_tables_and_there_are_no_colours_on_a_pipe() {
         "2 sent",
     ] {
         assert!(shown.contains(word), "{word} is missing in\n{shown}");
+    }
+}
+
+#[test]
+fn without_a_terminal_plain_lines_say_that_it_goes_on_and_scripts_get_none() {
+    let scratch = Scratch::new();
+    let device = scratch.device("a");
+    let lines = "{\"collection\":\"campaigns\",\"id\":\"k\",\"name\":\"x\"}\noops\n";
+    scratch.file("x.jsonl", lines);
+    let done = device.plain(&["import", "x.jsonl"]).exits(1);
+    assert_eq!(done.stderr, "import: started\nimport: ended, 2 lines\n");
+    for (args, exit) in [(&["import", "x.jsonl"][..], 1), (&["sync"], 0)] {
+        assert_eq!(device.run(args).exits(exit).stderr, "", "{args:?}");
     }
 }
 
@@ -102,6 +119,11 @@ fn other_peoples_texts_do_not_steer_the_terminal() {
         assert!(!shown.contains(steers), "{args:?}: {shown:?}");
     }
     assert_eq!(device.get("campaigns", "k")["name"], name);
+    let collection = device.plain(&["ls", name]).exits(1).stderr;
+    assert!(
+        !collection.contains(['\u{1b}', '\u{7}', '\u{9b}']),
+        "{collection:?}"
+    );
 }
 
 #[test]
@@ -112,7 +134,9 @@ fn logs_go_to_stderr() {
     let done = command.env("RUST_LOG", "info").output().unwrap();
     let report: Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!(report["pushed"], 2);
-    assert!(String::from_utf8_lossy(&done.stderr).contains("moonforge.sync"));
+    let logged = String::from_utf8_lossy(&done.stderr);
+    assert!(logged.contains("moonforge.sync"));
+    assert!(!logged.contains('\u{1b}'), "{logged}");
 }
 
 #[test]
@@ -155,4 +179,30 @@ fn the_demo_converges_and_leaves_nothing_behind() {
         told.contains("Converged") && told.contains("└─ The old mill"),
         "{told}"
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_demo_that_is_stopped_leaves_nothing_behind() {
+    let scratch = Scratch::new();
+    let temp = scratch.path().join("tmp");
+    std::fs::create_dir(&temp).unwrap();
+    let mut command = scratch.device("a").command(&["demo", "--json"]);
+    let demo = command
+        .env("TMPDIR", &temp)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    while std::fs::read_dir(&temp).unwrap().count() == 0 {
+        std::thread::yield_now();
+    }
+    let pid = demo.id().to_string();
+    let told = std::process::Command::new("kill")
+        .args(["-INT", &pid])
+        .status();
+    assert!(told.unwrap().success());
+    let done: crate::support::Done = demo.wait_with_output().unwrap().into();
+    assert_eq!(done.exit, 130);
+    assert_eq!(done.json()["error"]["code"], "interrupted");
+    assert_eq!(std::fs::read_dir(&temp).unwrap().count(), 0);
 }

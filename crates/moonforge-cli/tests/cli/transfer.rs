@@ -38,6 +38,41 @@ fn what_is_exported_can_be_imported_elsewhere_and_is_the_same() {
 }
 
 #[test]
+fn a_field_called_collection_survives_export_and_import() {
+    let scratch = Scratch::new();
+    let (one, other) = (scratch.device("a"), scratch.device("b"));
+    let names = [
+        "collection",
+        "$collection",
+        "$$collection",
+        "$other",
+        "collections",
+    ];
+    for set in 0_usize..1 << names.len() {
+        let mut document = json!({"name": "x"});
+        for (n, name) in names.iter().enumerate().filter(|(n, _)| set & 1 << n > 0) {
+            document[name] = json!(n);
+        }
+        one.put("campaigns", &format!("k{set}"), document);
+    }
+    let lines = one.run(&["export"]).exits(0).stdout;
+    assert_eq!(
+        other.run_with(&["import", "-"], &lines).exits(0).json()["imported"],
+        32
+    );
+    assert_eq!(other.run(&["export"]).stdout, lines);
+    let fields = |device: &crate::support::Device| {
+        let mut list = device.ok(&["ls", "campaigns"]);
+        for item in list["items"].as_array_mut().unwrap() {
+            item["updatedAt"].take();
+        }
+        list
+    };
+    assert_eq!(fields(&one), fields(&other));
+    assert_eq!(other.get("campaigns", "k31")["collection"], 0);
+}
+
+#[test]
 fn lines_that_cannot_be_written_are_named_and_the_others_written() {
     let scratch = Scratch::new();
     let device = scratch.device("a");
@@ -105,6 +140,60 @@ fn lines_without_a_collection_take_the_given_one() {
             .stdout,
         ""
     );
+}
+
+#[test]
+fn a_line_without_end_is_refused_and_not_kept() {
+    let scratch = Scratch::new();
+    let device = scratch.device("a");
+    let long = "y".repeat(9 << 20);
+    let lines = [
+        r#"{"collection":"campaigns","id":"a","name":"x"}"#,
+        &format!(r#"{{"collection":"campaigns","id":"b","name":"{long}"}}"#),
+        r#"{"collection":"campaigns","id":"c","name":"x"}"#,
+        &long,
+    ];
+    let report = device
+        .run_with(&["import", "-"], lines.join("\n"))
+        .exits(1)
+        .json();
+    assert_eq!(report["imported"], 2);
+    let errors: Vec<_> = report["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| (e["line"].as_u64().unwrap(), e["code"].as_str().unwrap()))
+        .collect();
+    assert_eq!(errors, [(2, "too_large"), (4, "too_large")]);
+    device.refuses_with(&["put", "campaigns", "-"], &long, "too_large");
+    // What a document may have at most is read in its longest form.
+    let most = format!(
+        r#"{{"collection":"campaigns","id":"d","name":"x","content":"{}"}}"#,
+        "\\u0001".repeat(1_000_000)
+    );
+    let report = device.run_with(&["import", "-"], most).exits(0).json();
+    assert_eq!(report["imported"], 1);
+}
+
+#[test]
+fn of_many_refused_lines_the_first_are_told_and_the_others_counted() {
+    let scratch = Scratch::new();
+    let device = scratch.device("a");
+    let mut lines = String::new();
+    for n in 0..1_700 {
+        let _ = match n % 2 {
+            0 => writeln!(lines, "oops"),
+            // Refused by the write, not by the reading.
+            _ => writeln!(lines, r#"{{"collection":"campaigns","id":"w","name":7}}"#),
+        };
+    }
+    lines.push_str(r#"{"collection":"campaigns","id":"k","name":"x"}"#);
+    let report = device.run_with(&["import", "-"], &lines).exits(1).json();
+    assert_eq!(report["imported"], 1);
+    let told = report["errors"].as_array().unwrap();
+    let numbers: Vec<_> = told.iter().map(|e| e["line"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, (1..=1000).collect::<Vec<u64>>());
+    assert_eq!(report["errors_left_out"], 700);
 }
 
 #[test]

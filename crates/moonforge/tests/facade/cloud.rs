@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use moonforge::ports::{Clock, RemoteStore, TokenProvider};
+use moonforge::ports::{Clock, RemoteStore, StaticToken, TokenProvider};
 use moonforge::{
-    Campaign, Cloud, Embedded, Moonforge, SecretString, Timestamp, fixed_token, increment,
+    Campaign, Cloud, Embedded, Endpoint, Firestore, Moonforge, SecretString, Timestamp,
+    fixed_token, increment,
 };
 use moonforge_testkit::clock::ManualClock;
 use moonforge_testkit::random::SeededRandom;
@@ -228,5 +229,37 @@ async fn syncs_at_once_wait_for_each_other() {
         }
         assert_eq!(pushed, 20);
         forge.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_cloud_that_cannot_be_called_so_is_refused_before_anything_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    let firestore = |project: &str, database: &str| {
+        let cloud = Firestore::new(project, StaticToken::none());
+        cloud.database(database).endpoint(Endpoint::Production)
+    };
+    for (project, database) in [
+        ("p", ".."),
+        ("p", ""),
+        ("p", "(other)"),
+        ("p", "a/b"),
+        ("..", "d"),
+        ("", "d"),
+        ("p?x", "d"),
+        ("a/../b", "d"),
+    ] {
+        let builder = Moonforge::builder(&path).cloud(firestore(project, database));
+        let error = builder.open().await.unwrap_err();
+        assert_eq!(error.code(), "invalid_cloud", "{project} {database}");
+    }
+    assert!(!path.exists());
+    for (project, database) in [
+        ("my-project", "(default)"),
+        ("example.com:my-project", "eu-west1"),
+        ("demo_1", "d"),
+    ] {
+        firestore(project, database).check().unwrap();
     }
 }

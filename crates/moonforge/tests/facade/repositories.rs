@@ -1,5 +1,6 @@
 //! Typed and untyped repositories.
 
+use futures_util::StreamExt;
 use moonforge::{
     Campaign, Collection, CollectionConfig, Comparison, DocId, Document, Embedded, Encounter,
     Error, Field, FieldKind, FieldPath, Fields, Health, Moonforge, Scene, Where, array_remove,
@@ -318,6 +319,56 @@ async fn what_is_not_of_its_type_is_an_error_that_names_it() {
     assert_eq!(error.code(), "wrong_form");
     assert!(error.to_string().contains("factions/f"), "{error}");
     assert!(std::error::Error::source(&error).is_some());
+    // In a list it doesn't hide the others.
+    let sound = json!({"campaignId": "k", "name": "x", "leader": "Mira"});
+    documents.put("g", sound).await.unwrap();
+    let strict = forge.repository::<Strict>().unwrap();
+    let list = strict.list(&strict.query()).await.unwrap();
+    let leaders: Vec<_> = list.items.iter().map(|f| f.leader.as_str()).collect();
+    assert_eq!(leaders, ["Mira"]);
+    assert_eq!(
+        list.unreadable,
+        [documents.get("f").await.unwrap().unwrap().doc]
+    );
+    let all = strict.watch_all().next().await.unwrap().unwrap();
+    assert_eq!(all.len(), 1);
+    let found = strict.watch_query(strict.query()).next().await.unwrap();
+    assert_eq!(found.unwrap().unreadable, list.unreadable);
+}
+
+#[test]
+fn what_an_app_parses_and_checks_goes_with_the_question_mark() {
+    fn parse(time: &str, id: &str, path: &str) -> Result<(), Error> {
+        time.parse::<moonforge::Timestamp>()?;
+        moonforge::DocRef::parse("scenes", id)?;
+        path.parse::<FieldPath>()?;
+        Ok(())
+    }
+    let time = "2026-11-21T18:30:00Z";
+    parse(time, "s", "a.b").unwrap();
+    for (time, id, path, code) in [
+        ("yesterday", "s", "a", "invalid_value"),
+        (time, "a/b", "a", "invalid_id"),
+        (time, "s", "a..b", "invalid_path"),
+    ] {
+        let error = parse(time, id, path).unwrap_err();
+        assert_eq!((error.code(), error.is_invalid()), (code, true));
+    }
+    let key = moonforge::OrderKey::between(None, None).unwrap();
+    let none = || Ok::<_, Error>(moonforge::OrderKey::between(Some(&key), Some(&key))?);
+    assert_eq!(none().unwrap_err().code(), "no_room");
+}
+
+#[tokio::test]
+async fn a_row_of_the_outbox_can_be_named_by_its_type() {
+    let (forge, scene) = with_a_scene().await;
+    fn newest(rows: &[moonforge::OutboxEntry]) -> &moonforge::Row {
+        let last: &moonforge::OutboxRow = &rows.last().unwrap().row;
+        &last.row
+    }
+    let rows = forge.outbox().list().await.unwrap();
+    assert_eq!(rows.last().unwrap().doc.id.as_str(), scene.id.as_str());
+    assert_eq!(newest(&rows).op.name(), "create");
 }
 
 #[tokio::test]
@@ -373,11 +424,14 @@ async fn a_conflict_is_settled_once() {
     forge.scenes().patch(&scene.id, None, edits).await.unwrap();
     let row = forge.outbox().list().await.unwrap()[0].row.row.n;
     forge.outbox().discard(row).await.unwrap();
-    let id = forge.conflicts().list().await.unwrap()[0].conflict_id;
+    let entry = forge.conflicts().list().await.unwrap().remove(0);
+    let id = entry.conflict_id;
+    assert!(forge.conflicts().can_take(&entry).await.unwrap());
     // While the document is deleted there is nothing to write to, and the entry stays open.
     forge.scenes().delete(&scene.id).await.unwrap();
     let error = forge.conflicts().resolve(id, Take).await.unwrap_err();
     assert!(error.is_deleted());
+    assert!(!forge.conflicts().can_take(&entry).await.unwrap());
     assert_eq!(forge.conflicts().list().await.unwrap().len(), 1);
     forge.scenes().restore(&scene.id).await.unwrap();
     forge.conflicts().resolve(id, Take).await.unwrap();

@@ -1,48 +1,22 @@
-//! JSON from the command line, files and stdin.
+//! JSON that is taken as it stands, or not at all.
 
-use std::io::Read;
+use std::fmt;
 
-use serde_json::Value;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
 
 use crate::failure::Failure;
+use crate::output::short;
 
 /// The deepest nesting that is read; what a document may have is much less.
 const MAX_DEPTH: usize = 100;
 
-/// A document given as JSON, `@FILE` or `-` for stdin.
-pub(crate) fn document(argument: &str) -> Result<Value, Failure> {
-    let bytes = match (argument, argument.strip_prefix('@')) {
-        ("-", _) => {
-            let mut bytes = Vec::new();
-            let read = std::io::stdin().lock().read_to_end(&mut bytes);
-            read.map_err(|e| Failure::io("stdin can't be read", &e))?;
-            bytes
-        }
-        (_, Some(path)) => {
-            std::fs::read(path).map_err(|e| Failure::io(&format!("{path} can't be read"), &e))?
-        }
-        (json, None) => json.as_bytes().to_vec(),
-    };
-    let value = parse(text(&bytes)?)?;
-    if value.is_object() {
-        Ok(value)
-    } else {
-        let message = format!("a document is a JSON object, this is {}", kind(&value));
-        Err(Failure::new("not_a_document", message))
-    }
-}
-
-/// Bytes as text.
-pub(crate) fn text(bytes: &[u8]) -> Result<&str, Failure> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|e| Failure::new("invalid_json", format!("the JSON is not UTF-8 text: {e}")))?;
-    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
-}
-
-/// Any JSON value, as exactly as it was written: a number that would be rounded is refused.
+/// Any JSON value, as exactly as it was written: a number that would be rounded is refused, and so is a key that stands
+/// twice in one object.
 pub(crate) fn parse(text: &str) -> Result<Value, Failure> {
     check_depth_and_integers(text)?;
-    serde_json::from_str(text)
+    serde_json::from_str::<Exact>(text)
+        .map(|exact| exact.0)
         .map_err(|e| Failure::new("invalid_json", format!("the JSON is invalid: {e}")))
 }
 
@@ -93,38 +67,72 @@ fn end_of_string(bytes: &[u8], at: usize) -> usize {
     end
 }
 
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
+/// A value none of whose objects has a key twice: of those serde_json would keep the last.
+struct Exact(Value);
+
+impl<'de> Deserialize<'de> for Exact {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ExactVisitor).map(Self)
     }
 }
 
-/// Splits at the first of the separators that stands outside backticks; of those that begin at one place the first given.
-pub(crate) fn split_outside_backticks<'t>(
-    text: &'t str,
-    separators: &[&'static str],
-) -> Option<(&'t str, &'static str, &'t str)> {
-    let (mut quoted, mut escaped) = (false, false);
-    for (at, c) in text.char_indices() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '`' => quoted = !quoted,
-            _ if quoted => {}
-            _ => {
-                let rest = &text[at..];
-                if let Some(found) = separators.iter().find(|s| rest.starts_with(**s)) {
-                    return Some((&text[..at], found, &rest[found.len()..]));
-                }
-            }
-        }
+struct ExactVisitor;
+
+impl<'de> Visitor<'de> for ExactVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
     }
-    None
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Exact(item)) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(key) = members.next_key::<String>()? {
+            if map.contains_key(&key) {
+                let key = short(&Value::String(key), 100);
+                return Err(A::Error::custom(format!("the key `{key}` stands twice")));
+            }
+            let Exact(value) = members.next_value()?;
+            map.insert(key, value);
+        }
+        Ok(Value::Object(map))
+    }
 }
 
 #[cfg(test)]
@@ -163,10 +171,21 @@ mod tests {
     }
 
     #[test]
-    fn a_separator_in_backticks_does_not_split() {
-        let split = |t| split_outside_backticks(t, &["="]);
-        assert_eq!(split("`a=b`=1"), Some(("`a=b`", "=", "1")));
-        assert_eq!(split(r"`a\`=`=x=1"), Some((r"`a\`=`", "=", "x=1")));
-        assert_eq!(split("`a=b"), None);
+    fn a_value_is_what_serde_json_makes_of_it() {
+        for text in [
+            "null",
+            "[true, false, [], {}]",
+            "[0, -0, -0.0, 1.0, 1e3, 18446744073709551615e0, -9223372036854775808, 0.1]",
+            r#"{"b": "\u00e9\ud83d\ude00\n", "": 1, "a": {"a": 1}}"#,
+        ] {
+            let expected: Value = serde_json::from_str(text).unwrap();
+            assert_eq!(parse(text).unwrap().to_string(), expected.to_string());
+        }
+        let failure = parse("{\n\"a\": 1,\n\"a\": 1}").unwrap_err();
+        assert!(
+            failure.message.contains("`a` stands twice at line 3"),
+            "{}",
+            failure.message
+        );
     }
 }
