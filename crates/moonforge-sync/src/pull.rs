@@ -174,7 +174,7 @@ impl Run<'_> {
             return Ok(());
         }
         if planted(Mutant::CursorBeforePage) {
-            let settled = std::mem::replace(&mut group.checkpoint.settled, Some(owed));
+            let settled = group.checkpoint.settled.replace(owed);
             self.keep(group).await?;
             group.checkpoint.settled = settled;
         }
