@@ -4,8 +4,14 @@
 -- the model's JSON without `id` and the fields of the sync protocol; the generated columns are for lists and for people who
 -- open the file with a tool of their own. Times are microseconds since 1970, UTC.
 
-ALTER TABLE campaigns RENAME TO campaigns_v1;
-ALTER TABLE outbox_ops RENAME TO outbox_ops_v1;
+-- Only what version 1 itself made is touched. What a user or another program added to these tables (columns, references to
+-- them, views, triggers) the store has put aside before this runs, with tables whose names are taken below: see `aside.rs`.
+-- (A rename would look through every view and trigger of the file, and fail where one of them is broken.)
+CREATE TABLE carried_campaigns AS SELECT * FROM campaigns ORDER BY id;
+CREATE TABLE carried_outbox_ops AS SELECT * FROM outbox_ops ORDER BY id;
+CREATE TABLE carried_numbers AS SELECT seq FROM sqlite_sequence WHERE name = 'outbox_ops';
+DROP TABLE campaigns;
+DROP TABLE outbox_ops;
 
 CREATE TABLE campaigns (
     id TEXT NOT NULL PRIMARY KEY,
@@ -228,53 +234,78 @@ CREATE TABLE quarantine (
     at INTEGER NOT NULL
 );
 
--- Version 1's content. Its dates are Unix seconds, or ISO 8601 text. Its revs were never the remote's: shown, not sent.
+-- Version 1's content. Its dates are Unix seconds, or ISO 8601 text; one that is neither counts as 0. Its revs were never the
+-- remote's: shown, not sent. Payloads come as they are: the store brings them to this version's form at the first opening.
+UPDATE carried_campaigns SET updated_at =
+    coalesce(CASE typeof(updated_at) WHEN 'text' THEN unixepoch(updated_at) ELSE CAST(updated_at AS INTEGER) END, 0);
+UPDATE carried_campaigns SET updated_at = 0
+WHERE CAST(updated_at AS INTEGER) NOT BETWEEN -62135596800 AND 253402300799;
+UPDATE carried_outbox_ops SET created_at =
+    coalesce(CASE typeof(created_at) WHEN 'text' THEN unixepoch(created_at) ELSE CAST(created_at AS INTEGER) END, 0);
+UPDATE carried_outbox_ops SET created_at = 0
+WHERE CAST(created_at AS INTEGER) NOT BETWEEN -62135596800 AND 253402300799;
+
 INSERT INTO campaigns (id, body, rev, updated_at)
 SELECT firebase_id,
-       json_patch('{}', json_object('name', name, 'description', description, 'createdAt',
-           CASE typeof(created_at) WHEN 'text' THEN strftime('%Y-%m-%dT%H:%M:%fZ', created_at)
-                                   ELSE strftime('%Y-%m-%dT%H:%M:%SZ', created_at, 'unixepoch') END)),
-       rev,
-       CASE typeof(updated_at) WHEN 'text' THEN unixepoch(updated_at) ELSE updated_at END * 1000000
-FROM campaigns_v1;
+       json_patch('{}', json_object('name', CAST(name AS TEXT), 'description', CAST(description AS TEXT), 'createdAt',
+           CASE WHEN typeof(created_at) = 'text' THEN strftime('%Y-%m-%dT%H:%M:%fZ', created_at)
+                WHEN created_at BETWEEN -62135596800 AND 253402300799
+                    THEN strftime('%Y-%m-%dT%H:%M:%SZ', created_at, 'unixepoch') END)),
+       CAST(rev AS INTEGER),
+       CAST(updated_at AS INTEGER) * 1000000
+FROM carried_campaigns;
 
-INSERT INTO outbox_ops (n, incarnation, op_id, collection, doc_id, operation, payload, edited_at, created_at, attempts)
+-- An operation that can't be read stays as it was, parked.
+INSERT INTO outbox_ops (n, incarnation, op_id, collection, doc_id, operation, payload, edited_at, created_at, attempts,
+    state, reason, error)
 SELECT id, '', lower(hex(randomblob(16))), collection, doc_id,
-       CASE operation WHEN 'upsert' THEN 'create' ELSE operation END,
-       CASE operation
+       CASE kind WHEN 'upsert' THEN 'create' ELSE operation END,
+       CASE kind
            WHEN 'delete' THEN json_object('kind', 'delete', 'deleteId', lower(hex(randomblob(16))))
            WHEN 'patch' THEN json_object('kind', 'patch', 'ops', json_extract(payload, '$.ops'))
-           ELSE json_object('kind', 'create', 'fields',
-                    json_remove(payload, '$.id', '$.rev', '$.updatedAt', '$.deletedAt'))
+           WHEN 'upsert' THEN json_object('kind', 'create', 'fields', json(payload))
+           ELSE payload
        END,
-       CASE typeof(created_at) WHEN 'text' THEN unixepoch(created_at) ELSE created_at END * 1000000,
-       CASE typeof(created_at) WHEN 'text' THEN unixepoch(created_at) ELSE created_at END * 1000000,
-       attempts
-FROM outbox_ops_v1 ORDER BY id;
+       at, at, max(CAST(attempts AS INTEGER), 0),
+       CASE WHEN kind IS NULL THEN 'parked' ELSE 'pending' END,
+       CASE WHEN kind IS NULL THEN 'invalid' END,
+       CASE WHEN kind IS NULL THEN 'version 1 queued what can''t be read' END
+FROM (SELECT *, CAST(created_at AS INTEGER) * 1000000 AS at,
+          CASE WHEN operation = 'delete' THEN 'delete'
+               WHEN NOT json_valid(payload) THEN NULL
+               WHEN operation = 'patch' AND json_type(payload, '$.ops') = 'array' THEN 'patch'
+               WHEN operation = 'upsert' AND json_type(payload) = 'object' THEN 'upsert' END AS kind
+      FROM carried_outbox_ops)
+ORDER BY id;
 
 -- Row numbers go on from where version 1 was, so that none comes again.
 INSERT INTO outbox_ops (n, incarnation, op_id, collection, doc_id, operation, payload, edited_at, created_at)
-SELECT seq + 1, '', '', '', '', '', '', 0, 0 FROM sqlite_sequence WHERE name = 'outbox_ops_v1';
-DELETE FROM outbox_ops WHERE collection = '';
+SELECT seq + 1, '', '', '', '', '', '', 0, 0 FROM carried_numbers;
+DELETE FROM outbox_ops WHERE op_id = '';
 
 -- A dirty campaign whose operation was never written (the app was stopped between two statements).
 INSERT INTO outbox_ops (incarnation, op_id, collection, doc_id, operation, payload, edited_at, created_at)
 SELECT '', lower(hex(randomblob(16))), 'campaigns', c.id, 'create',
        json_object('kind', 'create', 'fields', json(c.body)), c.updated_at, c.updated_at
-FROM campaigns c JOIN campaign_local_metas m ON m.collection = 'campaigns' AND m.doc_id = c.id
-WHERE m.dirty = 1
-  AND NOT EXISTS (SELECT 1 FROM outbox_ops o WHERE o.collection = 'campaigns' AND o.doc_id = c.id);
+FROM campaigns c
+WHERE EXISTS (SELECT 1 FROM campaign_local_metas m
+              WHERE m.collection = 'campaigns' AND m.doc_id = c.id AND m.dirty = 1)
+  AND NOT EXISTS (SELECT 1 FROM outbox_ops o WHERE o.collection = 'campaigns' AND o.doc_id = c.id)
+ORDER BY c.rowid;
 
 INSERT INTO local_metas (doc_ref, collection, doc_id, dirty, last_synced_at, base_state, base)
 SELECT d.collection || '/' || d.doc_id, d.collection, d.doc_id,
        EXISTS (SELECT 1 FROM outbox_ops o WHERE o.collection = d.collection AND o.doc_id = d.doc_id),
-       CASE typeof(m.last_synced_at) WHEN 'text' THEN unixepoch(m.last_synced_at)
-                                     ELSE m.last_synced_at END * 1000000,
+       (SELECT max(at) * 1000000
+        FROM (SELECT CASE typeof(m.last_synced_at) WHEN 'text' THEN unixepoch(m.last_synced_at)
+                                                   ELSE CAST(m.last_synced_at AS INTEGER) END AS at
+              FROM campaign_local_metas m WHERE m.collection = d.collection AND m.doc_id = d.doc_id)
+        WHERE at BETWEEN -62135596800 AND 253402300799),
        'unknown',
        (SELECT c.body FROM campaigns c WHERE d.collection = 'campaigns' AND c.id = d.doc_id)
 FROM (SELECT 'campaigns' AS collection, id AS doc_id FROM campaigns
-      UNION SELECT collection, doc_id FROM outbox_ops) d
-LEFT JOIN campaign_local_metas m ON m.collection = d.collection AND m.doc_id = d.doc_id;
+      UNION SELECT collection, doc_id FROM outbox_ops) d;
 
-DROP TABLE campaigns_v1;
-DROP TABLE outbox_ops_v1;
+DROP TABLE carried_campaigns;
+DROP TABLE carried_outbox_ops;
+DROP TABLE carried_numbers;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use moonforge_model::{DocRef, Timestamp};
+use moonforge_model::Timestamp;
+use moonforge_model::mutant::{Mutant, planted};
 use sqlx::SqliteConnection;
 
 use crate::error::StoreError;
@@ -31,11 +32,12 @@ impl Store {
             Box::pin(async move {
                 let known = get(tx.conn(), "file").await?;
                 let current = get(tx.conn(), "incarnation").await?;
-                if current.is_none() || (here.is_some() && here != known) {
+                let copied = here.is_some() && here != known;
+                if current.is_none() || copied && !planted(Mutant::CopySharesIncarnation) {
                     tx.mint_incarnation(now).await?;
                 }
                 if current.is_none() {
-                    tx.rebuild_carried().await?;
+                    tx.take_in_version_1(now).await?;
                 }
                 if let Some(here) = here.filter(|h| known.as_ref() != Some(h)) {
                     put(tx.conn(), "file", &here).await?;
@@ -110,26 +112,6 @@ impl Store {
 }
 
 impl WriteTx {
-    /// At a file's first opening: what version 1 had queued is laid over its documents, which didn't always have it.
-    async fn rebuild_carried(&mut self) -> Result<(), StoreError> {
-        let queued: Vec<(String, String)> =
-            sqlx::query_as("SELECT DISTINCT collection, doc_id FROM outbox_ops")
-                .fetch_all(self.conn())
-                .await?;
-        for (collection, id) in queued {
-            // What can't be read stays as it is, for `doctor` to name.
-            let Ok(doc) = DocRef::parse(&collection, &id) else {
-                continue;
-            };
-            match self.load(&doc).await {
-                Ok(mut state) => self.save(&mut state).await?,
-                Err(StoreError::Corrupt(_) | StoreError::UnknownCollection(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
     /// Closes the current incarnation and begins another.
     pub async fn mint_incarnation(&mut self, now: Timestamp) -> Result<String, StoreError> {
         self.incarnations = None;

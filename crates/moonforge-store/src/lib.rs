@@ -3,7 +3,9 @@
 //! Architecture invariant: nothing here knows the network, a clock or a source of chance; times and ids are given by the
 //! caller. Every change of a document goes through `WriteTx::save`, in one transaction with its metadata and its rows.
 
+mod aside;
 mod backup;
+mod carry;
 mod cascade;
 mod checkpoint;
 mod doctor;

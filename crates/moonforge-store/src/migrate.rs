@@ -9,6 +9,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use sqlx::{AssertSqlSafe, Connection as _};
 
+use crate::aside::Aside;
 use crate::backup::{copy_file, plain};
 use crate::error::StoreError;
 use crate::open::{Store, StoreOptions};
@@ -73,7 +74,10 @@ impl Store {
         };
         let report = match format {
             Format::Fresh => report(from, (0, 0, 0)),
-            Format::V1 => report(from, count_v1(&mut conn).await?),
+            Format::V1 => {
+                let aside = Aside::plan(&mut conn).await?;
+                report(from, count_v1(&mut conn, &aside.nameless).await?)
+            }
             Format::Ours => {
                 let mut documents = 0;
                 for table in tables_with_documents(&mut conn).await? {
@@ -167,7 +171,10 @@ async fn format_of(conn: &mut SqliteConnection) -> Result<Format, StoreError> {
 
 async fn from_v1(conn: &mut SqliteConnection) -> Result<MigrationReport, StoreError> {
     let mut tx = conn.begin_with("BEGIN EXCLUSIVE").await?;
-    let expected = count_v1(&mut tx).await?;
+    let aside = Aside::plan(&mut tx).await?;
+    let expected = count_v1(&mut tx, &aside.nameless).await?;
+    let dangled = dangling(&mut tx).await?;
+    aside.carry_out(&mut tx).await?;
     // sqlx's own list, as it would have made it; its schema counts as the first migration, applied.
     sqlx::query(
         "CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL,
@@ -180,7 +187,8 @@ async fn from_v1(conn: &mut SqliteConnection) -> Result<MigrationReport, StoreEr
         if migration.version > 1 {
             sqlx::raw_sql(migration.sql.clone())
                 .execute(&mut *tx)
-                .await?;
+                .await
+                .map_err(cannot_carry)?;
         }
         sqlx::query(
             "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
@@ -192,6 +200,7 @@ async fn from_v1(conn: &mut SqliteConnection) -> Result<MigrationReport, StoreEr
         .execute(&mut *tx)
         .await?;
     }
+    aside.note(&mut tx).await?;
     set_pragma(&mut tx, "application_id", APPLICATION_ID).await?;
     set_pragma(&mut tx, "user_version", USER_VERSION).await?;
     let documents: i64 = sqlx::query_scalar("SELECT count(*) FROM campaigns")
@@ -207,35 +216,63 @@ async fn from_v1(conn: &mut SqliteConnection) -> Result<MigrationReport, StoreEr
     let damage: Option<String> = sqlx::query_scalar("PRAGMA integrity_check(1)")
         .fetch_optional(&mut *tx)
         .await?;
-    let dangling = sqlx::query("PRAGMA foreign_key_check")
-        .fetch_optional(&mut *tx)
-        .await?;
-    match damage.as_deref() {
-        Some("ok") if dangling.is_none() => {}
-        found => {
-            let found = found.unwrap_or("a reference to nothing");
-            return Err(StoreError::corrupt(found));
-        }
+    if let Some(damage) = damage.filter(|d| d != "ok") {
+        return Err(StoreError::corrupt(damage));
+    }
+    if dangled.is_some() && dangling(&mut tx).await? != dangled {
+        return Err(StoreError::corrupt("a reference would lead to nothing"));
     }
     tx.commit().await?;
     Ok(report(1, expected))
 }
 
-/// Campaigns, dirty documents and operations, as they will be: what the first app marked and did not queue is queued.
-async fn count_v1(conn: &mut SqliteConnection) -> Result<(i64, i64, i64), StoreError> {
+/// How many references lead to nothing; the first app didn't enforce them. `None` where SQLite can't tell, because one is to
+/// what is no key.
+async fn dangling(conn: &mut SqliteConnection) -> Result<Option<usize>, StoreError> {
+    match sqlx::query("PRAGMA foreign_key_check")
+        .fetch_all(conn)
+        .await
+    {
+        Ok(rows) => Ok(Some(rows.len())),
+        Err(sqlx::Error::Database(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Campaigns, dirty documents and operations, as they will be: what the first app marked and did not queue is queued; the
+/// campaigns `without` stay where they are.
+async fn count_v1(
+    conn: &mut SqliteConnection,
+    without: &[i64],
+) -> Result<(i64, i64, i64), StoreError> {
+    let without = serde_json::to_string(without).map_err(StoreError::corrupt)?;
     Ok(sqlx::query_as(
-        "WITH half_written AS (
-             SELECT c.firebase_id FROM campaigns c
-             JOIN campaign_local_metas m ON m.collection = 'campaigns' AND m.doc_id = c.firebase_id
-             WHERE m.dirty = 1 AND NOT EXISTS (
+        "WITH carried AS (
+             SELECT firebase_id FROM campaigns WHERE id NOT IN (SELECT value FROM json_each(?1))),
+         half_written AS (
+             SELECT firebase_id FROM carried c WHERE EXISTS (
+                 SELECT 1 FROM campaign_local_metas m
+                 WHERE m.collection = 'campaigns' AND m.doc_id = c.firebase_id AND m.dirty = 1)
+             AND NOT EXISTS (
                  SELECT 1 FROM outbox_ops o WHERE o.collection = 'campaigns' AND o.doc_id = c.firebase_id))
-         SELECT (SELECT count(*) FROM campaigns),
+         SELECT (SELECT count(*) FROM carried),
                 (SELECT count(*) FROM half_written)
                     + (SELECT count(*) FROM (SELECT DISTINCT collection, doc_id FROM outbox_ops)),
                 (SELECT count(*) FROM half_written) + (SELECT count(*) FROM outbox_ops)",
     )
+    .bind(without)
     .fetch_one(conn)
     .await?)
+}
+
+/// What SQLite says of a statement that the file's content stands against.
+fn cannot_carry(error: sqlx::Error) -> StoreError {
+    match StoreError::from(error) {
+        StoreError::Sqlite(e) => {
+            StoreError::CannotOpen(format!("it can't be brought to this version: {e}"))
+        }
+        other => other,
+    }
 }
 
 async fn count_v2(conn: &mut SqliteConnection) -> Result<(i64, i64), StoreError> {

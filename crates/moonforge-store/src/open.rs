@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use moonforge_model::{Registry, Timestamp};
+use sqlx::Connection as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -132,7 +133,17 @@ impl Store {
             })
             .foreign_keys(true)
             .busy_timeout(options.busy_timeout);
-        let writer = pool(1)
+        let in_memory = path.is_none();
+        let writer = if in_memory {
+            pool(1)
+        } else {
+            pool(1).before_acquire(|conn, _| {
+                // Where SQLite rolled a transaction back by itself (the disk was full, a page is damaged), sqlx takes it for
+                // one that still runs, and would begin no other. A database in memory is its connection, and has no disk.
+                Box::pin(std::future::ready(Ok(!conn.is_in_transaction())))
+            })
+        };
+        let writer = writer
             .connect_with(connect.clone())
             .await
             .map_err(StoreError::from)?;

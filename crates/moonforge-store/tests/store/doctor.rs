@@ -1,5 +1,8 @@
 //! What `doctor` finds in a damaged file, and what `repair` mends.
 
+mod damage;
+mod lost_edits;
+
 use std::path::{Path, PathBuf};
 
 use moonforge_model::{RowOp, Timestamp};
@@ -90,10 +93,10 @@ async fn a_view_out_of_step_is_folded_anew() {
     let (store, findings) = damaged(&file, damage).await;
     assert_eq!(codes(&findings), ["view_out_of_step", "view_out_of_step"]);
     mended(&store, findings).await;
-    assert_eq!(
-        content(&store, &doc("scenes", "s2")).await["title"],
-        "edited"
-    );
+    // What its person saw of an edited document counts as an edit: its row may be what was lost.
+    let s2 = doc("scenes", "s2");
+    assert_eq!(content(&store, &s2).await["title"], "wrong");
+    assert_eq!(store.outbox().await.unwrap().len(), 3);
     assert!(
         store
             .get(&doc("scenes", "s1"))
