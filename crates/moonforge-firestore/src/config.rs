@@ -54,7 +54,8 @@ impl FirestoreConfig {
 /// Where Firestore answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Endpoint {
-    /// `https://firestore.googleapis.com`, over HTTP/2 where it can be had, through the system's HTTP proxy where one is set.
+    /// `https://firestore.googleapis.com`, over HTTP/2 where it can be had, through the HTTP proxy that the environment's
+    /// variables (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`) name; a proxy set elsewhere in the system isn't seen.
     #[default]
     Production,
     /// An emulator's `host:port`, in clear text over HTTP/1.1 (its HTTP/2 takes gRPC only), never through a proxy.
@@ -102,7 +103,8 @@ impl Endpoint {
 pub struct Timeouts {
     /// Until there is a connection, TLS included. Nothing was sent when it runs out.
     pub connect: Duration,
-    /// From there until the answer's headers are here. Firestore itself gives up after 60 s.
+    /// From there until the answer's headers are here, beside the time that the request takes to leave (a second for each
+    /// 16 KiB). Firestore itself gives up after 60 s.
     pub headers: Duration,
     /// Between two pieces of the answer's body.
     pub idle: Duration,

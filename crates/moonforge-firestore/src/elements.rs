@@ -71,6 +71,14 @@ impl Splitter {
         Ok(None)
     }
 
+    /// How many bytes of an element whose end isn't here yet are held.
+    pub(crate) fn held(&self) -> usize {
+        match self.state {
+            State::Inside => self.buffer.len() - self.start,
+            State::Before | State::Between | State::After => 0,
+        }
+    }
+
     /// Whether the array's end was seen.
     pub(crate) fn is_whole(&self) -> bool {
         self.state == State::After

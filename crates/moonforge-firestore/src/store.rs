@@ -17,9 +17,9 @@ use moonforge_ports::{
 use serde_json::Value;
 use tracing::{Instrument, debug, debug_span, warn};
 
-use crate::config::FirestoreConfig;
+use crate::config::{Endpoint, FirestoreConfig};
 use crate::request;
-use crate::transport::{Elements, Transport, no_token};
+use crate::transport::{Elements, Transport};
 use crate::wire::{self, Names};
 
 /// One Firestore database, over HTTP.
@@ -34,7 +34,7 @@ use crate::wire::{self, Names};
 ///
 /// let config = FirestoreConfig::new("demo-world").endpoint(Endpoint::from_env());
 /// let firestore = Firestore::new(config, Arc::new(StaticToken::none())).unwrap();
-/// assert_eq!(firestore.name(), "firestore://demo-world/(default)");
+/// assert!(firestore.name().ends_with("://demo-world/(default)"));
 /// ```
 pub struct Firestore {
     transport: Transport,
@@ -56,8 +56,8 @@ impl Firestore {
     /// Prepares requests to the database; sends none.
     ///
     /// # Errors
-    /// [`Kind::InvalidArgument`] where the project or the database has no name or one with a `/`, [`Kind::NeverSent`] where
-    /// TLS can't be set up.
+    /// [`Kind::InvalidArgument`] where the project or the database has no name or one with a `/`, or where the account's uid
+    /// begins with `$`; [`Kind::NeverSent`] where TLS can't be set up.
     pub fn new(
         config: FirestoreConfig,
         tokens: Arc<dyn TokenProvider>,
@@ -68,10 +68,13 @@ impl Firestore {
                 return Err(RemoteError::new(Kind::InvalidArgument, message));
             }
         }
+        let transport = Transport::new(&config, tokens)?;
+        let unfit = |message| RemoteError::new(Kind::InvalidArgument, message);
+        transport.check_uid().map_err(unfit)?;
         Ok(Self {
-            transport: Transport::new(&config, tokens)?,
+            transport,
             names: Names::new(&config.project, &config.database),
-            name: format!("firestore://{}/{}", config.project, config.database),
+            name: name(&config),
             reads: AtomicU64::new(0),
             writes: AtomicU64::new(0),
         })
@@ -117,11 +120,15 @@ impl Firestore {
             read_time = earliest(read_time, element.read_time);
             let billed = element.found.is_some() || element.missing.is_some();
             self.bill_reads(billed.into());
-            if let Some(document) = element.found.and_then(|d| d.into_remote(&self.names)) {
+            if let Some(document) = element.found
+                && let Some(document) = document.into_remote(&self.names)?
+            {
                 wanted.remove(&document.doc);
                 found.push(document);
             }
-            if let Some(doc) = element.missing.and_then(|name| self.names.parse(&name)) {
+            if let Some(name) = element.missing
+                && let Some(doc) = self.names.parse(&name)?
+            {
                 wanted.remove(&doc);
                 missing.push(doc);
             }
@@ -210,7 +217,7 @@ impl RemoteStore for Firestore {
     }
 
     async fn refresh_credentials(&self) -> Result<(), RemoteError> {
-        self.transport.tokens().refresh().await.map_err(no_token)
+        self.transport.refresh().await
     }
 
     fn usage(&self) -> Usage {
@@ -231,6 +238,16 @@ impl RemoteStore for Firestore {
     }
 }
 
+/// What a file is bound to. An emulator's project is another cloud than production's of that name.
+fn name(config: &FirestoreConfig) -> String {
+    let scheme = match config.endpoint {
+        Endpoint::Production => "firestore",
+        // Without its port, which is another one at every start.
+        Endpoint::Emulator(_) => "firestore-emulator",
+    };
+    format!("{scheme}://{}/{}", config.project, config.database)
+}
+
 /// A query's answer while it arrives.
 struct Rows<'a> {
     store: &'a Firestore,
@@ -249,7 +266,7 @@ impl Rows<'_> {
             self.documents += 1;
             self.store.bill_reads(1);
             let name = document.name.clone();
-            match document.into_remote(&self.store.names) {
+            match document.into_remote(&self.store.names)? {
                 Some(document) => return Ok(QueryEvent::Document(document)),
                 // It can't be held here, and must not keep the others out.
                 None => warn!(name, "left out: a document whose id can't be held here"),

@@ -33,6 +33,12 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
 /// Most of an error's body that is read.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 
+/// Most of an answer that is held at once: a whole body, or one element of a stream.
+const MAX_BYTES: usize = 16 << 20;
+
+/// How many bytes of a request a slow uplink takes in a second.
+const UPLINK: usize = 16 * 1024;
+
 /// How long to wait for the end of a body whose JSON is whole, which only lets the connection be used again.
 const END_OF_BODY: Duration = Duration::from_millis(200);
 
@@ -67,7 +73,11 @@ impl Transport {
             .retry(retry::never())
             .redirect(redirect::Policy::none());
         let builder = match config.endpoint {
-            Endpoint::Production => builder.https_only(true),
+            // A connection that broke without a word is noticed before a request has waited for all of its time.
+            Endpoint::Production => builder
+                .https_only(true)
+                .http2_keep_alive_interval(Duration::from_secs(15))
+                .http2_keep_alive_timeout(Duration::from_secs(10)),
             Endpoint::Emulator(_) => builder.no_proxy().http1_only(),
         };
         let client = builder.build().map_err(|error| {
@@ -103,9 +113,8 @@ impl Transport {
             RemoteError::new(Kind::InvalidArgument, "the request isn't JSON").with_source(error)
         })?;
         let sent = body.len();
-        let request = self.request(method, body).await?;
-        // Connecting has a timeout of its own, which says more: it comes first.
-        let patience = self.timeouts.connect.saturating_add(self.timeouts.headers);
+        let (request, signed) = self.request(method, body).await?;
+        let patience = patience(self.timeouts, sent);
         let response = match timeout(patience, self.client.execute(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(lost(error)),
@@ -116,6 +125,7 @@ impl Transport {
         let mut answer = Answer {
             response,
             idle: self.timeouts.idle,
+            signed,
         };
         if status.is_success() {
             return Ok(answer);
@@ -128,16 +138,23 @@ impl Transport {
         {
             body.extend_from_slice(&piece);
         }
-        Err(failure::of_answer(status, &headers, &body))
+        Err(judged(
+            failure::of_answer(status, &headers, &body),
+            answer.signed,
+        ))
     }
 
-    async fn request(&self, method: &str, body: Vec<u8>) -> Result<Request, RemoteError> {
+    /// A request, and whether it is signed.
+    async fn request(&self, method: &str, body: Vec<u8>) -> Result<(Request, bool), RemoteError> {
+        self.check_account()?;
         let mut request = self
             .client
             .post(format!("{}:{method}", self.url))
             .header(CONTENT_TYPE, "application/json")
             .body(body);
-        if let Some(token) = self.tokens.token().await.map_err(no_token)? {
+        let token = self.tokens.token().await.map_err(no_token)?;
+        let signed = token.is_some();
+        if let Some(token) = token {
             let bearer = format!("Bearer {}", token.expose_secret());
             let mut bearer = HeaderValue::try_from(bearer).map_err(|_| {
                 RemoteError::new(
@@ -148,11 +165,67 @@ impl Transport {
             bearer.set_sensitive(true);
             request = request.header(AUTHORIZATION, bearer);
         }
-        request.build().map_err(|error| {
+        let request = request.build().map_err(|error| {
             let message = format!("{} is no address", self.url);
             RemoteError::new(Kind::InvalidArgument, message).with_source(error)
-        })
+        })?;
+        Ok((request, signed))
     }
+
+    /// Asks for another token.
+    pub(crate) async fn refresh(&self) -> Result<(), RemoteError> {
+        self.check_account()?;
+        if let Ok(None) = self.tokens.token().await {
+            return Err(unsigned());
+        }
+        self.tokens.refresh().await.map_err(no_token)
+    }
+
+    /// Whether the account can stand in a document: as a key, where a leading `$` has another meaning on either side, the
+    /// rules would look for its role and its edits in vain.
+    pub(crate) fn check_uid(&self) -> Result<(), String> {
+        match self.tokens.identity().uid {
+            Some(uid) if uid.starts_with('$') => Err(format!(
+                "the uid `{uid}` begins with `$`, which no account of Moonforge's can"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same at a request, when somebody else may have signed in: that it is unfit is no reason to park any edit.
+    fn check_account(&self) -> Result<(), RemoteError> {
+        let sign_in = |message| RemoteError::new(Kind::Unauthenticated, message);
+        self.check_uid().map_err(sign_in)
+    }
+}
+
+/// How long to wait for an answer's headers. Connecting has a timeout of its own, which says more: it comes first.
+fn patience(timeouts: Timeouts, bytes: usize) -> Duration {
+    let upload = Duration::from_secs((bytes / UPLINK) as u64);
+    let answer = timeouts.connect.saturating_add(timeouts.headers);
+    answer.saturating_add(upload)
+}
+
+/// A denial of what nobody signed is no word on what somebody may do.
+fn judged(error: RemoteError, signed: bool) -> RemoteError {
+    if signed || error.kind != Kind::PermissionDenied {
+        return error;
+    }
+    unsigned().with_source(error)
+}
+
+fn unsigned() -> RemoteError {
+    let message = "no sign-in was given, and nobody in particular may do this";
+    RemoteError::new(Kind::Unauthenticated, message)
+}
+
+/// Refuses to hold more than [`MAX_BYTES`].
+fn check_size(bytes: usize) -> Result<(), RemoteError> {
+    if bytes <= MAX_BYTES {
+        return Ok(());
+    }
+    let message = format!("the answer holds more than {MAX_BYTES} bytes in one piece");
+    Err(RemoteError::new(Kind::NoAnswer, message))
 }
 
 /// An answer whose status was 200, and whose body is still to come.
@@ -160,6 +233,7 @@ impl Transport {
 pub(crate) struct Answer {
     response: Response,
     idle: Duration,
+    signed: bool,
 }
 
 impl Answer {
@@ -175,6 +249,7 @@ impl Answer {
     pub(crate) async fn json<T: DeserializeOwned>(mut self) -> Result<T, RemoteError> {
         let mut body = Vec::new();
         while let Some(piece) = self.chunk().await? {
+            check_size(body.len() + piece.len())?;
             body.extend_from_slice(&piece);
         }
         serde_json::from_slice(&body)
@@ -205,14 +280,20 @@ impl Elements {
             let element =
                 element.map_err(|other| failure::not_the_protocols("HTTP 200", &other.0))?;
             if let Some(text) = element {
-                return read_element(text).map(Some);
+                let element = read_element(text);
+                return element
+                    .map(Some)
+                    .map_err(|error| judged(error, self.answer.signed));
             }
             if self.splitter.is_whole() {
                 let _ = timeout(END_OF_BODY, self.answer.response.chunk()).await;
                 return Ok(None);
             }
             match self.answer.chunk().await? {
-                Some(piece) => self.splitter.push(&piece),
+                Some(piece) => {
+                    check_size(self.splitter.held() + piece.len())?;
+                    self.splitter.push(&piece);
+                }
                 None => {
                     return Err(RemoteError::new(
                         Kind::NoAnswer,

@@ -1,7 +1,7 @@
 //! Firestore's own shapes: names, documents, answers.
 
 use moonforge_model::{DocRef, Fields, Timestamp};
-use moonforge_ports::RemoteDocument;
+use moonforge_ports::{RemoteDocument, RemoteError, RemoteErrorKind as Kind};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -31,11 +31,15 @@ impl Names {
         format!("{}{collection}/{id}", self.prefix)
     }
 
-    /// The document that a name names; `None` for one that can't be held here: in a subcollection, another database, or with
-    /// control characters in its id.
-    pub(crate) fn parse(&self, name: &str) -> Option<DocRef> {
-        let (collection, id) = name.strip_prefix(&self.prefix)?.split_once('/')?;
-        DocRef::parse(collection, id).ok()
+    /// The document that a name names; `None` for one that can't be held here: in a subcollection, or with control
+    /// characters in its id. What is no document of this database has no place in an answer.
+    pub(crate) fn parse(&self, name: &str) -> Result<Option<DocRef>, RemoteError> {
+        let inside = name.strip_prefix(&self.prefix);
+        let Some((collection, id)) = inside.and_then(|path| path.split_once('/')) else {
+            let message = format!("the answer holds `{name}`, which isn't in {}", self.prefix);
+            return Err(RemoteError::new(Kind::NoAnswer, message));
+        };
+        Ok(DocRef::parse(collection, id).ok())
     }
 }
 
@@ -51,14 +55,16 @@ pub(crate) struct Document {
 
 impl Document {
     /// The document in the port's form, if its name can be held here.
-    pub(crate) fn into_remote(self, names: &Names) -> Option<RemoteDocument> {
-        let doc = names.parse(&self.name)?;
+    pub(crate) fn into_remote(self, names: &Names) -> Result<Option<RemoteDocument>, RemoteError> {
+        let Some(doc) = names.parse(&self.name)? else {
+            return Ok(None);
+        };
         let fields = codec::decode_fields(self.fields);
-        Some(RemoteDocument {
+        Ok(Some(RemoteDocument {
             doc,
             fields,
             update_time: self.update_time,
-        })
+        }))
     }
 }
 

@@ -6,14 +6,16 @@
 //! - **Tags.** What JSON lacks is a map with one key, `{"$timestamp": "2026-01-01T00:00:00Z"}`, `{"$bytes": "AAE="}`,
 //!   `{"$geo": [52.1, 4.3]}`, `{"$ref": "projects/…/documents/c/d"}`, `{"$double": "NaN"}`, and its text is kept as it came.
 //!   A look-alike whose payload can't be that value (`{"$timestamp": 5}`) is a map like any other. A kind of value that
-//!   this version doesn't know, or can't read, is kept as `{"$wire": {…}}`.
+//!   this version doesn't know, or can't read, is kept as `{"$wire": {…}}`. So is a vector, a map that says so under the
+//!   name `__type__`, which no field can have.
 //! - **Dollars.** A genuine key that begins with `$` has one `$` more on the other side: `$cost`, written by another client,
 //!   is `$$cost` here, and `$cost` here is `$$cost` there. (So an odd number of `$` means one more, an even number one
 //!   less: the rule is its own inverse, and depends on nothing but the key, so that masks can follow it.) A map that
 //!   would then read as a tag gets one more still, see [`keys`].
 //! - **Arrays.** Firestore has no array inside an array; there it travels as `{"$array": […]}`.
 //!
-//! At the top of a document the five [`TIMESTAMP_FIELDS`] are plain RFC 3339 texts here and `timestampValue`s there.
+//! At the top of a document the five [`TIMESTAMP_FIELDS`] are plain RFC 3339 texts here and `timestampValue`s there. A time
+//! is sent in the form in which Firestore gives it back, UTC to the microsecond: it takes fewer forms than people write.
 
 mod keys;
 mod tags;
@@ -101,10 +103,10 @@ pub(crate) fn decode_fields(wire: Fields) -> Fields {
 fn encode_field(name: &str, value: &Value) -> Result<Value, CodecError> {
     match (time_field(name), value) {
         (None, _) | (_, Value::Null) => encode(value),
-        (Some(_), Value::String(text)) if text.parse::<Timestamp>().is_ok() => {
-            Ok(json!({ "timestampValue": text }))
-        }
-        (Some(name), _) => Err(CodecError::NotATime(name)),
+        (Some(name), value) => match tags::time(value) {
+            Some(at) => Ok(json!({ "timestampValue": at })),
+            None => Err(CodecError::NotATime(name)),
+        },
     }
 }
 
@@ -171,6 +173,9 @@ fn map_value(fields: Fields) -> Value {
     }
 }
 
+/// What makes a map on the wire a value of a kind of its own.
+const TYPE: &str = "__type__";
+
 /// Firestore's `Value` as a local value.
 fn decode(wire: &Value) -> Value {
     decode_at(wire, Place::Elsewhere)
@@ -213,6 +218,9 @@ fn decode_map(payload: &Value, place: Place) -> Option<Value> {
         return Some(Value::Object(Map::new()));
     };
     let fields = fields.as_object()?;
+    if fields.contains_key(TYPE) {
+        return None;
+    }
     if place == Place::InArray
         && let Some(("$array", array)) = only_member(fields)
         && let Some(items) = array.get("arrayValue").and_then(decode_array)

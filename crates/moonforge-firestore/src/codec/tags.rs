@@ -17,7 +17,7 @@ pub(super) fn to_wire(map: &Fields) -> Option<Value> {
 /// The value on the wire of the tag `$name`, if `payload` can be its payload.
 pub(super) fn payload_to_wire(name: &str, payload: &Value) -> Option<Value> {
     match name {
-        "timestamp" => is_time(payload).then(|| json!({ "timestampValue": payload })),
+        "timestamp" => time(payload).map(|at| json!({ "timestampValue": at })),
         "bytes" => is_base64(payload).then(|| json!({ "bytesValue": payload })),
         "ref" => is_reference(payload).then(|| json!({ "referenceValue": payload })),
         "double" => is_no_number(payload).then(|| json!({ "doubleValue": payload })),
@@ -42,7 +42,7 @@ pub(super) fn payload_to_wire(name: &str, payload: &Value) -> Option<Value> {
 /// The local tag of a value of `kind` on the wire.
 pub(super) fn from_wire(kind: &str, payload: &Value) -> Option<Value> {
     match kind {
-        "timestampValue" => is_time(payload).then(|| json!({ "$timestamp": payload })),
+        "timestampValue" => time(payload).map(|_| json!({ "$timestamp": payload })),
         "bytesValue" => is_base64(payload).then(|| json!({ "$bytes": payload })),
         "referenceValue" => is_reference(payload).then(|| json!({ "$ref": payload })),
         "doubleValue" => is_no_number(payload).then(|| json!({ "$double": payload })),
@@ -58,10 +58,9 @@ pub(super) fn from_wire(kind: &str, payload: &Value) -> Option<Value> {
     }
 }
 
-fn is_time(payload: &Value) -> bool {
-    payload
-        .as_str()
-        .is_some_and(|text| text.parse::<Timestamp>().is_ok())
+/// The time that a text says.
+pub(super) fn time(payload: &Value) -> Option<Timestamp> {
+    payload.as_str()?.parse().ok()
 }
 
 /// Both alphabets are Firestore's, padded or not.

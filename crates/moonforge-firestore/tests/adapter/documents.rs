@@ -171,11 +171,11 @@ async fn databases_of_one_project_are_apart() {
     let other = Firestore::new(config(&project).database("other-db"), owner()).unwrap();
     assert_eq!(
         other.name(),
-        format!("firestore://{}/other-db", project.id())
+        format!("firestore-emulator://{}/other-db", project.id())
     );
     assert_eq!(
         default.name(),
-        format!("firestore://{}/(default)", project.id())
+        format!("firestore-emulator://{}/(default)", project.id())
     );
     other
         .commit(&[put("scenes", "s", json!({"in": "other"}))])

@@ -124,6 +124,72 @@ async fn an_answer_that_leaves_out_what_it_must_have_is_none() {
     assert_eq!(error.kind, RemoteErrorKind::NoAnswer);
 }
 
+/// An answer about another database isn't one to this question: leaving its documents out would look like absence.
+#[tokio::test]
+async fn a_document_of_another_database_is_no_answer() {
+    for prefix in [
+        "projects/other/databases/(default)",
+        "projects/p/databases/other",
+        "projects/123/databases/(default)",
+    ] {
+        let name = format!("{prefix}/documents/scenes/a");
+        let mut foreign = found("a");
+        foreign["name"] = json!(name);
+        for element in [
+            json!({"document": foreign, "readTime": EARLY}),
+            json!({"found": foreign, "readTime": EARLY}),
+            json!({"missing": name, "readTime": EARLY}),
+        ] {
+            let (_proxy, store) = answering(reply(json!([element]))).await;
+            let error = match element.get("document") {
+                Some(_) => ids(&store, &all("scenes")).await.1.unwrap_err(),
+                None => store.batch_get(&[doc("scenes", "a")]).await.unwrap_err(),
+            };
+            assert_eq!(error.kind, RemoteErrorKind::NoAnswer, "{element}");
+            assert!(error.message.contains(prefix), "{error}");
+        }
+    }
+    // What can't be called so here is left out, and nothing else.
+    let odd = found("a\u{1}b");
+    let (_proxy, store) = answering(reply(json!([
+        {"document": odd, "readTime": EARLY}, {"document": found("b"), "readTime": EARLY},
+    ])))
+    .await;
+    let (ids, end) = ids(&store, &all("scenes")).await;
+    assert_eq!((ids, end.is_ok()), (vec!["b".to_owned()], true));
+}
+
+#[tokio::test]
+async fn no_answer_fills_the_memory() {
+    let padding = "x".repeat(17 << 20);
+    let fits = &padding[..1 << 20];
+    let commit = |padding: &str| {
+        let result = json!({"updateTime": EARLY, "transformResults": [{"timestampValue": EARLY}]});
+        json!({"writeResults": [result], "commitTime": EARLY, "more": padding})
+    };
+    let row = |padding: &str| {
+        let mut row = json!({"document": found("a"), "readTime": EARLY});
+        row["document"]["fields"] = json!({"content": {"stringValue": padding}});
+        row
+    };
+    let write = [put("scenes", "s", json!({}))];
+    let (_proxy, store) = answering(reply(commit(fits))).await;
+    store.commit(&write).await.unwrap();
+    let (_proxy, store) = answering(reply(commit(&padding))).await;
+    let error = store.commit(&write).await.unwrap_err();
+    assert_eq!(error.kind, RemoteErrorKind::NoAnswer, "{error}");
+    // Documents are held one at a time, however many there are.
+    let (_proxy, store) = answering(reply(Value::from(vec![row(fits); 20]))).await;
+    let (came, end) = ids(&store, &all("scenes")).await;
+    assert_eq!((came.len(), end.is_ok()), (20, true));
+    let (_proxy, store) = answering(reply(json!([row(fits), row(&padding)]))).await;
+    let (came, end) = ids(&store, &all("scenes")).await;
+    assert_eq!(
+        (came.len(), end.unwrap_err().kind),
+        (1, RemoteErrorKind::NoAnswer)
+    );
+}
+
 #[tokio::test]
 async fn a_sum_may_be_a_double() {
     for (value, expected) in [
