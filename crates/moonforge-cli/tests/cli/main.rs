@@ -1,5 +1,6 @@
 //! The command line as scripts and people use it: the built program, run for each call.
 
+mod bad_calls;
 mod bad_files;
 mod bad_input;
 mod documents;

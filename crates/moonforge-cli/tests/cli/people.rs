@@ -188,12 +188,13 @@ fn a_demo_that_is_stopped_leaves_nothing_behind() {
     let temp = scratch.path().join("tmp");
     std::fs::create_dir(&temp).unwrap();
     let mut command = scratch.device("a").command(&["demo", "--json"]);
-    let demo = command
+    let mut demo = command
         .env("TMPDIR", &temp)
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
     while std::fs::read_dir(&temp).unwrap().count() == 0 {
+        assert!(demo.try_wait().unwrap().is_none(), "it ended by itself");
         std::thread::yield_now();
     }
     let pid = demo.id().to_string();
