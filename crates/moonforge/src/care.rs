@@ -10,13 +10,21 @@ use crate::error::Error;
 use crate::forge::Moonforge;
 
 impl Moonforge {
-    /// Looks at the whole database for what should not be. Changes nothing.
+    /// Looks at the whole database for what should not be, on past what is damaged. Changes nothing.
     ///
     /// # Errors
     /// Those of the local store.
     pub async fn doctor(&self) -> Result<Vec<Finding>, Error> {
         let span = tracing::info_span!("moonforge.doctor");
         Ok(Box::pin(self.store().doctor()).instrument(span).await?)
+    }
+
+    /// What SQLite itself says of a file that [`Builder::open`](crate::Builder::open) refuses as `corrupt`. Changes nothing.
+    ///
+    /// # Errors
+    /// `cannot_open`, `not_a_database`, `busy`.
+    pub async fn examine(path: impl AsRef<Path>) -> Result<Vec<Finding>, Error> {
+        Ok(Box::pin(Store::examine(path)).await?)
     }
 
     /// Looks, and mends what can be mended without losing anything: those findings are `repaired`.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use moonforge::{MigrationReport, Moonforge};
+use moonforge::{Finding, MigrationReport, Moonforge};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -13,6 +13,19 @@ pub(super) async fn doctor(forge: &Moonforge, repair: bool) -> Result<Outcome, F
         true => forge.repair().await?,
         false => forge.doctor().await?,
     };
+    Ok(health(&findings))
+}
+
+/// What is wrong with a database that is too damaged to be opened.
+pub(super) async fn examine(path: &Path, refused: Failure) -> Result<Outcome, Failure> {
+    let findings = Moonforge::examine(path).await?;
+    if findings.is_empty() {
+        return Err(refused);
+    }
+    Ok(health(&findings))
+}
+
+fn health(findings: &[Finding]) -> Outcome {
     let ok = findings.iter().all(|f| f.repaired);
     let items: Vec<Value> = findings
         .iter()
@@ -25,7 +38,7 @@ pub(super) async fn doctor(forge: &Moonforge, repair: bool) -> Result<Outcome, F
     };
     let mut outcome = Outcome::new(json!({"ok": ok, "findings": items}), state);
     if !findings.is_empty() {
-        let row = |f: &moonforge::Finding| {
+        let row = |f: &Finding| {
             let repaired = if f.repaired { "mended" } else { "" };
             vec![f.code.to_owned(), f.message.clone(), repaired.to_owned()]
         };
@@ -35,7 +48,7 @@ pub(super) async fn doctor(forge: &Moonforge, repair: bool) -> Result<Outcome, F
             empty: "",
         }));
     }
-    Ok(outcome)
+    outcome
 }
 
 pub(super) async fn backup(forge: &Moonforge, path: &Path) -> Result<Outcome, Failure> {

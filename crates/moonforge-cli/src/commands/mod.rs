@@ -33,7 +33,13 @@ pub(crate) async fn run(cli: Cli) -> Result<Outcome, Failure> {
     if let Command::Migrate { dry_run: true } = &cli.command {
         return care::plan(&cli.db).await;
     }
-    let forge = open(&cli).await?;
+    let forge = match (open(&cli).await, &cli.command) {
+        // A database that its damage keeps from being opened is what the doctor is for.
+        (Err(refused), Command::Doctor { .. }) if refused.code == "corrupt" => {
+            return care::examine(&cli.db, refused).await;
+        }
+        (opened, _) => opened?,
+    };
     let result = Box::pin(dispatch(&forge, cli)).await;
     forge.close().await;
     result

@@ -172,10 +172,17 @@ fn a_damaged_database_is_an_error_and_no_panic() {
         *byte = 0xa5;
     }
     fs::write(&device.db, bytes).unwrap();
-    for args in [&["status"][..], &["ls", "scenes"], &["doctor"], &["sync"]] {
+    for args in [&["status"][..], &["ls", "scenes"], &["sync"]] {
         let done = device.run(args);
         assert!(!done.stderr.contains("panicked"), "{}", done.stderr);
         assert_refused(&done, "corrupt");
+    }
+    // Its doctor sees what it is called for.
+    for args in [&["doctor"][..], &["doctor", "--repair"]] {
+        let found = device.ok(args);
+        assert_eq!(found["ok"], false);
+        assert_eq!(found["findings"][0]["code"], "integrity");
+        assert_eq!(found["findings"][0]["repaired"], false);
     }
 }
 
