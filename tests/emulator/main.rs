@@ -19,6 +19,7 @@ mod membership;
 mod parking;
 mod rules;
 mod rules_children;
+mod rules_edited;
 mod rules_indexes;
 mod rules_members;
 mod rules_reads;

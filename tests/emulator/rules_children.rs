@@ -1,8 +1,8 @@
 //! Rules about where documents come into being, and that none goes.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::rules::{Request, Row, World, child, open_child, row};
+use crate::rules::{Request, Row, World, campaign, child, open_child, row};
 
 #[tokio::test]
 async fn nothing_is_deleted_for_good_but_a_tombstone_is_an_edit() {
@@ -52,6 +52,85 @@ async fn nothing_is_deleted_for_good_but_a_tombstone_is_an_edit() {
             ),
         ])
         .await;
+}
+
+#[tokio::test]
+async fn only_a_tombstone_is_purged_and_not_at_once() {
+    let Some(world) = World::new("purge").await else {
+        return;
+    };
+    let time = |text: &str| json!({ "$timestamp": text });
+    let (past, future) = (
+        time("2026-01-02T00:00:00.000Z"),
+        time("9999-01-01T00:00:00.000Z"),
+    );
+    let tomb = json!({ "deletedAt": past, "deleteId": "d1", "purgeAt": past });
+    for collection in ["campaigns", "scenes", "sessions", "secrets"] {
+        let make = |extra: Value| match collection {
+            "campaigns" => campaign(merge(json!({ "rev": 5 }), extra)),
+            _ => child(extra),
+        };
+        let path = |id: &str| format!("{collection}/{id}");
+        for id in ["live", "early", "text", "date"] {
+            world.seed(&[(&path(id), make(json!({})))]).await;
+        }
+        world
+            .seed(&[
+                (&path("tomb"), make(tomb.clone())),
+                (&path("old"), make(json!({ "purgeAt": past }))),
+                (&path("back"), make(tomb.clone())),
+            ])
+            .await;
+        let next = |id: &str, changes: Value| ("dee", world.next(&path(id), changes));
+        let bury =
+            |id: &str, at: &Value| next(id, json!({ "deletedAt": past, "purgeAt": at.clone() }));
+        let restore = json!({ "deletedAt": null, "deleteId": null, "purgeAt": null });
+        world
+            .check(&[
+                row(
+                    "what lives",
+                    next("live", json!({ "purgeAt": future })),
+                    bury("live", &future),
+                ),
+                row("at once", bury("early", &past), bury("early", &future)),
+                row(
+                    "at no time",
+                    bury("text", &json!("soon")),
+                    bury("text", &Value::Null),
+                ),
+                row(
+                    "deleted at no time",
+                    next("date", json!({ "deletedAt": "soon" })),
+                    next("date", json!({ "deletedAt": past })),
+                ),
+                row(
+                    "restored but for that",
+                    next("back", json!({ "deletedAt": null })),
+                    next("back", restore),
+                ),
+                row(
+                    "a tombstone earlier",
+                    next(
+                        "tomb",
+                        json!({ "purgeAt": time("2026-01-03T00:00:00.000Z") }),
+                    ),
+                    next("tomb", json!({ "title": "Late" })),
+                ),
+                // An older client restored it so. Whoever edits it needn't know.
+                row(
+                    "what lives, again",
+                    next("old", json!({ "purgeAt": future })),
+                    next("old", json!({ "title": "Late" })),
+                ),
+            ])
+            .await;
+    }
+}
+
+fn merge(mut base: Value, extra: Value) -> Value {
+    let fields = extra.as_object().expect("an object").clone();
+    base.as_object_mut().expect("an object").extend(fields);
+    base
 }
 
 #[tokio::test]

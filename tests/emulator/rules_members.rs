@@ -234,6 +234,8 @@ async fn a_dm_adds_and_removes_players_and_viewers() {
             json!({ "rev": 1, "memberUids": all_but(uid), gone: null }),
         )
     };
+    let odd = campaign(json!({ "roles": { "dee": "dm", "pia": "player", "pete": "bard" } }));
+    world.seed(&[(&path(6), odd)]).await;
     let nine = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
     // The dearest write there is: production allows a rule 1,000 expressions.
     let party = |names: &[&str]| {
@@ -274,6 +276,11 @@ async fn a_dm_adds_and_removes_players_and_viewers() {
                 "at most eight at once",
                 ("dee", add(4, &nine, "player")),
                 ("dee", add(4, &nine[..8], "player")),
+            ),
+            row(
+                "one whose role nobody knows",
+                ("pia", remove(6, "pete")),
+                ("dee", remove(6, "pete")),
             ),
             row(
                 "eight leave and eight come",

@@ -84,7 +84,7 @@ async fn players_write_the_entities_that_name_them() {
     world
         .seed(&[("entities/petes", of("pete")), ("entities/hidden", gms)])
         .await;
-    for id in ["a", "b", "c", "d", "e", "f", "g"] {
+    for id in ["a", "b", "c", "d", "e", "f", "g", "h", "i"] {
         world.seed(&[(&format!("entities/{id}"), of("pia"))]).await;
     }
     world
@@ -129,6 +129,16 @@ async fn players_write_the_entities_that_name_them() {
             ),
             row("a viewer who is named", by("vic", "f", summary()), own("f")),
             row(
+                "whether it is there",
+                by("pia", "h", json!({ "deletedAt": time, "deleteId": "d" })),
+                by("gm", "h", json!({ "deletedAt": time, "deleteId": "d" })),
+            ),
+            row(
+                "when it goes for good",
+                by("pia", "i", json!({ "purgeAt": time })),
+                own("i"),
+            ),
+            row(
                 "a stale one of his own",
                 ("pia", world.edit("entities/g", json!({ "rev": 5 }))),
                 own("g"),
@@ -143,7 +153,7 @@ async fn players_write_the_log_of_a_session_and_nothing_else_there() {
         return;
     };
     let session = |visibility: &str| child(json!({ "rev": null, "visibility": visibility }));
-    for id in ["a", "b", "c", "d", "e", "f"] {
+    for id in ["a", "b", "c", "d", "e", "f", "g", "h"] {
         world
             .seed(&[(&format!("sessions/{id}"), session("players"))])
             .await;
@@ -173,6 +183,16 @@ async fn players_write_the_log_of_a_session_and_nothing_else_there() {
                 "dates of other fields",
                 edit("pia", "c", edited("title")),
                 edit("pia", "c", edited("log")),
+            ),
+            row(
+                "a log that is no text",
+                edit("pia", "g", json!({ "log": ["We ran."] })),
+                edit("pia", "g", json!({ "log": null })),
+            ),
+            row(
+                "who may hold one",
+                edit("pia", "h", json!({ "log": 7 })),
+                edit("gm", "h", json!({ "log": 7 })),
             ),
             row("a viewer", log("vic", "d"), log("pete", "d")),
             row("a stranger", log("zed", "e"), log("gm", "e")),

@@ -17,8 +17,10 @@ use super::rules;
 pub struct Limits {
     /// Bytes of a commit, beyond which it is answered `RESOURCE_EXHAUSTED`.
     pub request_bytes: usize,
-    /// Distinct campaigns that the rules look up for a user's request, beyond which it is denied.
+    /// Distinct campaigns that the rules look up for a user's commit or batch of reads, beyond which it is denied.
     pub campaigns: usize,
+    /// The same for a query or an aggregation: ten in production, where the emulator takes as many as in a commit.
+    pub queried_campaigns: usize,
 }
 
 impl Default for Limits {
@@ -26,6 +28,7 @@ impl Default for Limits {
         Self {
             request_bytes: 4 << 20,
             campaigns: 20,
+            queried_campaigns: 10,
         }
     }
 }

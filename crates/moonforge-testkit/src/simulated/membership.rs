@@ -4,7 +4,7 @@ use moonforge_model::{DocRef, Fields};
 use moonforge_ports::RemoteError;
 use serde_json::Value;
 
-use super::roles::{Role, affected, changed, role, texts};
+use super::roles::{Role, affected, changed, dates, role, texts};
 use super::rules::denied;
 
 /// Whether `uid` may make this campaign out of what is there.
@@ -40,25 +40,68 @@ fn owner_stays(new: &Fields) -> bool {
     owner.is_some_and(|owner| texts(new.get("memberUids")).contains(&owner))
 }
 
-/// A dm adds and removes players and viewers, and may leave. Roles of those who stay are the owner's affair.
+/// How many people a dm may let in, and how many he may remove, in one write: rules know no loops.
+const PEOPLE: usize = 8;
+/// How many of the newest members may have been let in by somebody else at the same time.
+const LATE: usize = 2;
+
+/// A dm adds and removes players and viewers, and may leave. Roles of those who stay are the owner's affair, and so is when
+/// they were given.
 fn dm_may(uid: &str, old: &Fields, new: &Fields) -> bool {
     let (before, now) = (texts(old.get("memberUids")), texts(new.get("memberUids")));
-    let added = |who: &&str| !before.contains(who);
-    let removed = |who: &&str| !now.contains(who);
-    let low = |campaign: &Fields, who: &str| {
-        matches!(role(campaign, who), Some(Role::Player | Role::Viewer))
+    let added = without(&now, &before);
+    let removed = without(&before, &now);
+    let others = without(&removed, &[uid]);
+    let moved = [added.as_slice(), removed.as_slice()].concat();
+    let owner = old.get("ownerUid");
+    let low = |campaign: &Fields, people: &[&str]| {
+        people.len() <= PEOPLE
+            && people
+                .iter()
+                .all(|who| is_low(campaign, who) && owner.and_then(Value::as_str) != Some(*who))
     };
     new.get("memberUids").is_some_and(Value::is_array)
-        && old.get("ownerUid") == new.get("ownerUid")
-        && now.iter().copied().filter(added).all(|who| low(new, who))
-        && before
-            .iter()
-            .copied()
-            .filter(removed)
-            .all(|who| who == uid || low(old, who))
+        && owner == new.get("ownerUid")
+        && low(new, &added)
+        && low(old, &others)
         && changed(old, new, "roles")
             .iter()
-            .all(|who| before.contains(who) != now.contains(who))
+            .all(|who| moved.contains(who))
+        && dates_roles(old, new, &moved, &now)
+}
+
+fn without<'a>(people: &[&'a str], others: &[&str]) -> Vec<&'a str> {
+    let left = people.iter().copied();
+    left.filter(|who| !others.contains(who)).collect()
+}
+
+/// Whether a role gives no more than a player has.
+fn is_low(campaign: &Fields, who: &str) -> bool {
+    let role = campaign.get("roles").and_then(|roles| roles.get(who));
+    role.is_some_and(|role| role != "dm")
+}
+
+/// Of roles, `edited` changes for those who come and go, and for a player or viewer whom somebody else let in at the same
+/// time.
+fn dates_roles(old: &Fields, new: &Fields, moved: &[&str], now: &[&str]) -> bool {
+    let named = |entry: &str, who: &str| entry == role_path(who) || entry == quoted_role_path(who);
+    let late = &now[now.len().saturating_sub(LATE)..];
+    changed(old, new, "edited")
+        .iter()
+        .filter(|entry| dates(entry, &["ownerUid", "roles"]))
+        .all(|entry| {
+            moved.iter().any(|who| named(entry, who))
+                || moved.len() <= PEOPLE
+                    && late.iter().any(|who| named(entry, who) && is_low(new, who))
+        })
+}
+
+fn role_path(uid: &str) -> String {
+    format!("roles.{uid}")
+}
+
+fn quoted_role_path(uid: &str) -> String {
+    format!("roles.`{uid}`")
 }
 
 /// Anyone leaves, and does nothing else in that write. A role left behind stays as it was.
@@ -78,8 +121,8 @@ fn leaves(uid: &str, old: &Fields, new: &Fields) -> bool {
     let entries = [
         "memberUids".to_owned(),
         "roles".to_owned(),
-        format!("roles.{uid}"),
-        format!("roles.`{uid}`"),
+        role_path(uid),
+        quoted_role_path(uid),
     ];
     texts(new.get("memberUids")) == rest
         && affected(old, new).iter().all(|key| allowed.contains(key))

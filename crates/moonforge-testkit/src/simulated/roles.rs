@@ -52,6 +52,12 @@ pub(super) fn for_players(child: &Fields) -> bool {
     child.get("visibility").and_then(Value::as_str) == Some("players")
 }
 
+/// Whether an entry of `edited` counts for one of these fields: for all, for itself, or for what is inside it.
+pub(super) fn dates(entry: &str, fields: &[&str]) -> bool {
+    let (field, _) = entry.split_once('.').unwrap_or((entry, ""));
+    entry == "*" || fields.contains(&field)
+}
+
 /// The names at the top whose values differ, as `diff().affectedKeys()` in the rules.
 pub(super) fn affected<'a>(old: &'a Fields, new: &'a Fields) -> Vec<&'a str> {
     let gone = old.keys().filter(|key| !new.contains_key(*key));

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::database::{Database, error};
 use super::membership::check_campaign;
-use super::roles::{Role, affected, changed, for_players, role, texts};
+use super::roles::{Role, affected, changed, dates, for_players, role, texts};
 
 const CHILDREN: [&str; 7] = [
     "adventures",
@@ -50,14 +50,20 @@ pub(super) fn denied<T>(why: impl std::fmt::Display) -> Result<T, RemoteError> {
 struct Lookups<'a> {
     database: &'a Database,
     after: Option<&'a BTreeMap<DocRef, Fields>>,
+    limit: usize,
     seen: BTreeSet<String>,
 }
 
 impl<'a> Lookups<'a> {
-    fn new(database: &'a Database, after: Option<&'a BTreeMap<DocRef, Fields>>) -> Self {
+    fn new(
+        database: &'a Database,
+        after: Option<&'a BTreeMap<DocRef, Fields>>,
+        limit: usize,
+    ) -> Self {
         Self {
             database,
             after,
+            limit,
             seen: BTreeSet::new(),
         }
     }
@@ -65,7 +71,7 @@ impl<'a> Lookups<'a> {
     /// What `uid` is in a campaign, as it is after the commit (`getAfter`).
     fn role(&mut self, campaign: &str, uid: &str) -> Result<Role, RemoteError> {
         self.seen.insert(campaign.to_owned());
-        if self.seen.len() > self.database.limits.campaigns {
+        if self.seen.len() > self.limit {
             return denied("too many look-ups");
         }
         let Ok(doc) = DocRef::parse("campaigns", campaign) else {
@@ -88,7 +94,7 @@ pub(super) fn check_get(
     uid: &str,
     docs: &[DocRef],
 ) -> Result<(), RemoteError> {
-    let mut lookups = Lookups::new(database, None);
+    let mut lookups = Lookups::new(database, None, database.limits.campaigns);
     for doc in docs {
         let kind = kind(doc.collection.as_str());
         if kind == Kind::Unknown {
@@ -151,7 +157,7 @@ pub(super) fn check_list(
         return denied("a list needs its campaigns");
     };
     let players_only = filters_on("visibility").is_some_and(|values| values == ["players"]);
-    let mut lookups = Lookups::new(database, None);
+    let mut lookups = Lookups::new(database, None, database.limits.queried_campaigns);
     for campaign in campaigns {
         let role = lookups.role(campaign, uid)?;
         let open = match kind {
@@ -173,7 +179,7 @@ pub(super) fn check_commit(
     after: &BTreeMap<DocRef, Fields>,
     request_time: Timestamp,
 ) -> Result<(), RemoteError> {
-    let mut lookups = Lookups::new(database, Some(after));
+    let mut lookups = Lookups::new(database, Some(after), database.limits.campaigns);
     for (doc, new) in after {
         let old = database.documents.get(doc).map(|d| &d.fields);
         let kind = kind(doc.collection.as_str());
@@ -189,6 +195,7 @@ pub(super) fn check_commit(
         }
         if kind != Kind::Beacon {
             check_maps(doc, uid, old, new)?;
+            check_tombstone(doc, old, new, request_time)?;
         }
         if kind == Kind::Campaign {
             check_campaign(doc, uid, old, new)?;
@@ -257,8 +264,34 @@ fn check_maps(
     }
 }
 
-/// Players write the entities that name them, but not who sees or plays them, and the shared log of a session. What they
-/// may not write they may not say to have edited either.
+/// A tombstone says when. Only a tombstone is purged by a TTL policy, and not at once.
+fn check_tombstone(
+    doc: &DocRef,
+    old: Option<&Fields>,
+    new: &Fields,
+    request_time: Timestamp,
+) -> Result<(), RemoteError> {
+    fn time(value: Option<&Value>) -> Option<Timestamp> {
+        value?.as_str()?.parse().ok()
+    }
+    let present = |name: &str| new.get(name).filter(|value| !value.is_null());
+    let deleted_at = time(present("deletedAt"));
+    if present("deletedAt").is_some() && deleted_at.is_none() {
+        return denied(format!("{doc}: deletedAt is no time"));
+    }
+    let Some(purge_at) = present("purgeAt") else {
+        return Ok(());
+    };
+    let later = time(purge_at.get("$timestamp")).is_some_and(|at| at > request_time);
+    let same = |name: &str| old.and_then(|old| old.get(name)) == new.get(name);
+    if (deleted_at.is_some() && later) || (same("deletedAt") && same("purgeAt")) {
+        return Ok(());
+    }
+    denied(format!("{doc}: purgeAt is {purge_at}"))
+}
+
+/// Players write the entities that name them, but not who sees or plays them nor whether they are there, and the shared
+/// log of a session, a text. What they may not write they may not say to have edited either.
 fn player_may(doc: &DocRef, uid: &str, old: Option<&Fields>, new: &Fields) -> bool {
     let Some(old) = old.filter(|old| for_players(old)) else {
         return false;
@@ -266,14 +299,22 @@ fn player_may(doc: &DocRef, uid: &str, old: Option<&Fields>, new: &Fields) -> bo
     let (fields, edited) = (affected(old, new), changed(old, new, "edited"));
     match doc.collection.as_str() {
         "entities" => {
-            let closed = ["playerUids", "visibility"];
+            let closed = [
+                "playerUids",
+                "visibility",
+                "deletedAt",
+                "deleteId",
+                "purgeAt",
+            ];
             texts(old.get("playerUids")).contains(&uid)
-                && !fields.iter().chain(&edited).any(|key| closed.contains(key))
+                && !fields.iter().any(|key| closed.contains(key))
+                && !edited.iter().any(|key| dates(key, &closed[..2]))
         }
         "sessions" => {
-            fields
-                .iter()
-                .all(|key| ["log", "updatedAt", "edited", "writers"].contains(key))
+            new.get("log").is_none_or(Value::is_string)
+                && fields
+                    .iter()
+                    .all(|key| ["log", "updatedAt", "edited", "writers"].contains(key))
                 && edited.iter().all(|key| *key == "log")
         }
         _ => false,

@@ -51,7 +51,7 @@ impl SimulatedFirestore {
         Self::with_limits(clock, Limits::default())
     }
 
-    /// The same with other limits: production looks up 10 campaigns for a query, the emulator 20.
+    /// The same with other limits.
     pub fn with_limits(clock: Arc<dyn Clock>, limits: Limits) -> Self {
         Self {
             inner: Arc::new(Inner {

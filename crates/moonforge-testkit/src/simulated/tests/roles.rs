@@ -5,6 +5,7 @@ use super::{World, kind_of};
 use crate::conformance::{create, doc, path};
 
 const DENIED: Option<RemoteErrorKind> = Some(RemoteErrorKind::PermissionDenied);
+const NOW: &str = "2026-11-21T12:00:00Z";
 
 #[tokio::test]
 async fn players_write_their_entities_and_the_log() {
@@ -43,6 +44,28 @@ async fn players_write_their_entities_and_the_log() {
             entity(
                 json!({"rev": 1, "edited": {"visibility": "t"}}),
                 &["rev", "edited.visibility"],
+            ),
+            false,
+        ),
+        (session(json!({"log": 7}), &["log"]), false),
+        (
+            entity(
+                json!({"rev": 1, "deletedAt": NOW, "deleteId": "d"}),
+                &["rev", "deletedAt", "deleteId"],
+            ),
+            false,
+        ),
+        (
+            entity(
+                json!({"rev": 1, "edited": {"*": "t"}}),
+                &["rev", "edited.`*`"],
+            ),
+            false,
+        ),
+        (
+            entity(
+                json!({"rev": 1, "edited": {"visibility.x": "t"}}),
+                &["rev", "edited.`visibility.x`"],
             ),
             false,
         ),
@@ -142,6 +165,56 @@ async fn roles_are_given_by_owner_and_dm_and_anyone_leaves() {
         DENIED
     );
     assert_eq!(kind_of(&world.device("owner"), &to("dm")).await, None);
+}
+
+#[tokio::test]
+async fn a_dm_dates_no_roles_but_those_of_whom_he_manages() {
+    let members = |more: &[&str]| -> Value {
+        let all = ["owner", "dm", "player", "viewer"];
+        all.iter().chain(more).copied().collect()
+    };
+    let add = |more: &[&str]| {
+        let mut value = json!({"rev": 1, "memberUids": members(more), "edited": {}});
+        value["roles"] = json!({"dm": "dm", "player": "player", "viewer": "viewer"});
+        for uid in more {
+            value["roles"][*uid] = json!("player");
+        }
+        value
+    };
+    let nine = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+    let cases: [(Value, &[&str], bool); 16] = [
+        (add(&[]), &["name", "memberUids"], true),
+        (add(&[]), &["*"], false),
+        (add(&[]), &["ownerUid"], false),
+        (add(&[]), &["ownerUid.x"], false),
+        (add(&[]), &["roles"], false),
+        (add(&[]), &["roles.dm"], false),
+        (add(&[]), &["roles.`dm`"], false),
+        (add(&[]), &["roles.dm.x"], false),
+        (add(&[]), &["roles.owner"], false),
+        (add(&[]), &["roles.max"], false),
+        (add(&["max"]), &["roles.max", "memberUids"], true),
+        (add(&["m-x"]), &["roles.`m-x`"], true),
+        (add(&["max"]), &["roles.max", "roles.dm"], false),
+        // One whom the owner let in at the same time.
+        (add(&[]), &["roles.viewer"], true),
+        (add(&nine[..8]), &["roles.a"], true),
+        (add(&nine), &["roles.a"], false),
+    ];
+    for (mut value, dated, passes) in cases {
+        let world = World::with_campaign().await;
+        for path in dated {
+            value["edited"][*path] = json!({"$timestamp": NOW});
+        }
+        let mask = ["rev", "memberUids", "roles", "edited"];
+        let write = [world.update(doc("campaigns", "c"), value, &mask)];
+        let expected = if passes { None } else { DENIED };
+        assert_eq!(
+            kind_of(&world.device("dm"), &write).await,
+            expected,
+            "{dated:?}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -263,7 +263,7 @@ async fn campaigns_are_listed_by_ones_own_membership() {
 }
 
 #[tokio::test]
-async fn the_twenty_first_campaign_is_denied() {
+async fn the_twenty_first_campaign_is_denied_and_the_eleventh_in_a_query() {
     let world = World::new();
     let owner = world.device("owner");
     let ids: Vec<String> = (0..21).map(|i| format!("c{i:02}")).collect();
@@ -284,14 +284,84 @@ async fn the_twenty_first_campaign_is_denied() {
     assert_eq!(kind_of(&owner, &scenes[..20]).await, None);
     assert_eq!(kind_of(&owner, &scenes[20..]).await, None);
     let names: Vec<&str> = ids.iter().map(String::as_str).collect();
-    assert!(listed(&owner, list("scenes", &names, false)).await.is_err());
+    // A query may look up half as many in production.
+    let eleven = list("scenes", &names[..11], false);
+    assert!(listed(&owner, eleven.clone()).await.is_err());
+    assert!(owner.aggregate(&eleven).await.is_err());
     assert_eq!(
-        listed(&owner, list("scenes", &names[1..], false)).await,
-        Ok(20)
+        listed(&owner, list("scenes", &names[..10], false)).await,
+        Ok(10)
     );
     let docs: Vec<_> = names.iter().map(|id| doc("scenes", id)).collect();
     assert!(owner.batch_get(&docs).await.is_err());
     assert!(owner.batch_get(&docs[1..]).await.is_ok());
+}
+
+#[tokio::test]
+async fn only_a_tombstone_is_purged_and_not_at_once() {
+    let past = "2020-01-01T00:00:00Z";
+    let at = |text: &str| json!({"$timestamp": text});
+    let (early, late) = (at(past), at("2999-01-01T00:00:00Z"));
+    let tomb = json!({"deletedAt": past, "purgeAt": early});
+    let old = json!({"purgeAt": early});
+    let live = json!({});
+    let both = ["deletedAt", "purgeAt"];
+    let cases = [
+        (&live, json!({"purgeAt": late}), &["purgeAt"][..], false),
+        (
+            &live,
+            json!({"deletedAt": past, "purgeAt": early}),
+            &both,
+            false,
+        ),
+        (
+            &live,
+            json!({"deletedAt": past, "purgeAt": past}),
+            &both,
+            false,
+        ),
+        (&live, json!({"deletedAt": "soon"}), &["deletedAt"], false),
+        (&live, json!({"deletedAt": 7}), &["deletedAt"], false),
+        (&tomb, json!({}), &["deletedAt"], false),
+        (
+            &live,
+            json!({"deletedAt": past, "purgeAt": late}),
+            &both,
+            true,
+        ),
+        (&live, json!({"deletedAt": past}), &["deletedAt"], true),
+        (&live, json!({"deletedAt": null}), &["deletedAt"], true),
+        (&tomb, json!({"title": "Late"}), &["title"], true),
+        (&tomb, json!({}), &both, true),
+        (&old, json!({"title": "Late"}), &["title"], true),
+    ];
+    for (before, value, mask, passes) in cases {
+        for collection in ["scenes", "campaigns", "secrets"] {
+            let world = World::with_campaign().await;
+            let doc = doc(collection, "c");
+            let mut fields = if collection == "campaigns" {
+                campaign()
+            } else {
+                scene("gm")
+            };
+            fields
+                .as_object_mut()
+                .unwrap()
+                .extend(before.as_object().unwrap().clone());
+            world
+                .server
+                .console_set(&doc, fields.as_object().unwrap().clone());
+            let mut value = value.clone();
+            value["rev"] = json!(1);
+            let write = [world.update(doc, value.clone(), &[mask, &["rev"]].concat())];
+            let expected = if passes { None } else { DENIED };
+            assert_eq!(
+                kind_of(&world.device("owner"), &write).await,
+                expected,
+                "{collection} {before} {value} {mask:?}"
+            );
+        }
+    }
 }
 
 #[tokio::test]
