@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use moonforge_model::mutant::{Mutant, planted};
 use moonforge_model::{
-    CollectionConfig, Envelope, FieldPath, Fields, Folded, Guard, Row, Version, WriterMark,
-    Writers, canonical_fields, set_at, time_value, value_at,
+    CollectionConfig, Envelope, FieldPath, Fields, Folded, Guard, Row, TOMBSTONE_RETENTION,
+    Timestamp, Version, WriterMark, Writers, canonical_fields, set_at, time_value, value_at,
 };
 use moonforge_ports::{Precondition, RemoteWrite, WriteResult};
 use moonforge_store::{Base, DocState};
@@ -38,12 +38,14 @@ impl Planned {
 
 /// Builds the write of a document with rows, or `None` where its base has to be read first.
 ///
-/// `uid` is the account; `writer` the key under `writers` (the account, or a fixed word where there are none).
+/// `uid` is the account; `writer` the key under `writers` (the account, or a fixed word where there are none); `now` the
+/// remote's time, as far as it is known.
 pub(crate) fn plan(
     config: &CollectionConfig,
     state: &DocState,
     uid: Option<&str>,
     writer: &str,
+    now: Timestamp,
 ) -> Option<Planned> {
     let base = match &state.base {
         Base::Absent { .. } => None,
@@ -60,6 +62,7 @@ pub(crate) fn plan(
         folded.deleted = None;
         folded.deletion_touched = true;
     }
+    keep_tombstone(&mut folded, base, now);
     let marks = marks(&rows);
     let rev = match config.guard {
         Guard::Rev => {
@@ -90,7 +93,7 @@ pub(crate) fn plan(
     };
     let bytes = serde_json::to_string(&write.fields).map_or(0, |text| text.len()) + 512;
     let envelope = Envelope {
-        update_time: moonforge_model::Timestamp::EPOCH,
+        update_time: Timestamp::EPOCH,
         rev,
         updated_at: None,
         deleted: folded.deleted,
@@ -128,6 +131,19 @@ fn fold_with_owner(
             .or_insert_with(|| json!([uid]));
     }
     folded
+}
+
+/// A delete that waited here for half as long as tombstones are kept, or longer, is kept as long from now on: others
+/// haven't seen it yet, and rules let nobody purge at once.
+fn keep_tombstone(folded: &mut Folded, base: Option<&Version>, now: Timestamp) {
+    if folded.deleted == base.and_then(|b| b.envelope.deleted.clone()) {
+        return;
+    }
+    if let Some(purge_at) = folded.deleted.as_mut().and_then(|d| d.purge_at.as_mut())
+        && *purge_at <= now.saturating_add(TOMBSTONE_RETENTION / 2)
+    {
+        *purge_at = now.saturating_add(TOMBSTONE_RETENTION);
+    }
 }
 
 /// Per incarnation, the newest of the rows.

@@ -181,6 +181,8 @@ impl Run<'_> {
         }
         let (uid, writer) = (self.uid.clone(), self.door.uid.clone());
         let unacknowledged = self.store.unacknowledged_campaigns().await?;
+        let offset = self.store.clock_offset().await?;
+        let now = self.clock.now().offset_micros(offset);
         let docs = docs.to_vec();
         Ok(self
             .store
@@ -202,7 +204,7 @@ impl Run<'_> {
                                 || state.rows.iter().all(|r| r.row.parked.is_none()));
                         let config = tx.config(&doc.collection)?;
                         let Some(write) = sends
-                            .then(|| plan(&config, &state, uid.as_deref(), &writer))
+                            .then(|| plan(&config, &state, uid.as_deref(), &writer, now))
                             .flatten()
                         else {
                             continue;

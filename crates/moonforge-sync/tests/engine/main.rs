@@ -5,5 +5,6 @@ mod copies;
 mod counting;
 mod hostile;
 mod maps;
+mod purge;
 mod sight;
 mod support;
