@@ -169,7 +169,9 @@ impl Envelope {
     ) -> impl Iterator<Item = (FieldPath, Timestamp)> + 'a {
         self.edited.iter().filter_map(move |(key, at)| {
             let below: FieldPath = key.parse().ok()?;
-            (path.covers(&below) && below != *path).then_some((below, *at))
+            // A key in another spelling isn't one that any client of ours writes, and gets past the rules.
+            let counts = path.covers(&below) && below != *path && below.to_string() == *key;
+            counts.then_some((below, *at))
         })
     }
 }
@@ -208,4 +210,34 @@ pub fn without_reserved(mut fields: Fields) -> Fields {
     }
     fields.remove("id");
     fields
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rules tell by an entry's text what it is about: one in another spelling gets past them.
+    #[test]
+    fn an_entry_of_edited_counts_in_its_one_spelling_only() {
+        let at = json!({ "$timestamp": "2026-01-01T00:00:00Z" });
+        let keys = [
+            "roles.anna.x",
+            "roles.`anna`.y",
+            r"`r\oles`.anna.z",
+            "roles.anna.`a.b`",
+        ];
+        let edited: Fields = keys
+            .map(|key| (key.to_owned(), at.clone()))
+            .into_iter()
+            .collect();
+        let fields = Fields::from_iter([("edited".to_owned(), Value::Object(edited))]);
+        let version = Version::decode(fields, Timestamp::EPOCH).expect("a sound version");
+        let path = "roles.anna".parse().expect("a path");
+        let below: Vec<String> = version
+            .envelope
+            .edited_below(&path)
+            .map(|(path, _)| path.to_string())
+            .collect();
+        assert_eq!(below, ["roles.anna.`a.b`", "roles.anna.x"]);
+    }
 }
