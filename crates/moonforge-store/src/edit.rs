@@ -1,14 +1,15 @@
 //! What a person writes: each call is one transaction that changes the document and queues the edit.
 
 use moonforge_model::{
-    CollectionConfig, Conflict, ConflictReason, DocRef, Fields, LostSide, PatchOp, Row, RowOp,
-    Timestamp, apply, as_text_edit, check_patch, diff, diff_present, validate, value_at,
+    CollectionConfig, DocRef, Fields, PatchOp, Row, RowOp, Timestamp, apply, as_text_edit,
+    canonical_fields, canonical_op, check_patch, diff_present, validate, validate_edit, value_at,
     without_reserved,
 };
 use serde_json::Value;
 
 use crate::error::StoreError;
 use crate::open::Store;
+use crate::overwrite::{Seen, edits, fitted, unseen};
 use crate::state::{Base, DocState};
 use crate::tx::WriteTx;
 
@@ -67,7 +68,8 @@ impl Store {
         .await
     }
 
-    /// [`Store::put`] for many documents in one transaction; a document that is refused spares the others.
+    /// [`Store::put`] for many documents in one transaction; a document that is refused for what it is spares the others.
+    /// Any other error ends the whole, and nothing is written.
     pub async fn put_many(
         &self,
         docs: Vec<(DocRef, Fields)>,
@@ -89,11 +91,7 @@ impl Store {
                 for (doc, fields) in docs {
                     // `put` checks everything before it writes, so a refusal leaves nothing behind.
                     match tx.put(&doc, fields, author.as_deref(), at).await {
-                        Err(
-                            e @ (StoreError::Sqlite(_) | StoreError::DiskFull | StoreError::Busy),
-                        ) => {
-                            return Err(e);
-                        }
+                        Err(error) if !error.is_refusal() => return Err(error),
                         result => results.push(result),
                     }
                 }
@@ -103,7 +101,11 @@ impl Store {
         .await
     }
 
-    /// Writes what its author changed between `snapshot` and `new`, and nothing else.
+    /// Writes what its author changed between `snapshot` and `new`, and nothing else. A map of which nothing is left may be
+    /// missing in `new`: what others added to it stays.
+    ///
+    /// What was changed since the snapshot and is replaced by this goes to the conflict journal. An edit inside an entry of
+    /// a keyed map that was removed since brings the whole entry back.
     pub async fn upsert(
         &self,
         doc: DocRef,
@@ -114,16 +116,18 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let config = tx.config(&doc.collection)?;
-                let (snapshot, new) = (without_reserved(snapshot), without_reserved(new));
-                let ops = diff(&config, &snapshot, &new);
-                tx.patch(&doc, None, ops, at).await
+                let read = canonical_fields(without_reserved(snapshot));
+                let mut left = canonical_fields(without_reserved(new));
+                let ops = edits(&config, &read, &mut left);
+                tx.edit(&doc, Seen::Snapshot { read, left }, ops, at).await
             })
         })
         .await
     }
 
     /// Applies a patch. With a `base_rev` older than what is known, a set over a value that its author may not have seen is
-    /// journaled.
+    /// journaled. Documents without revs (sessions) are at 0 for ever, so that no `base_rev` of them is old: there an upsert
+    /// from a snapshot tells what its author hasn't seen.
     pub async fn patch(
         &self,
         doc: DocRef,
@@ -137,7 +141,7 @@ impl Store {
 }
 
 impl WriteTx {
-    async fn put(
+    pub(crate) async fn put(
         &mut self,
         doc: &DocRef,
         fields: Fields,
@@ -145,15 +149,15 @@ impl WriteTx {
         at: EditTime,
     ) -> Result<Written, StoreError> {
         let config = self.config(&doc.collection)?;
-        let mut fields = without_reserved(fields);
+        let mut fields = canonical_fields(without_reserved(fields));
         let mut state = self.load(doc).await?;
         let op = match state.view() {
             Some(view) if view.deleted.is_some() => return Err(StoreError::Deleted(doc.clone())),
             Some(view) => {
                 let ops = diff_present(&config, &view.fields, &fields);
-                let mut after = view.fields;
+                let mut after = view.fields.clone();
                 apply_all(&config, &mut after, &ops)?;
-                validate(&config, &after)?;
+                validate_edit(&config, &view.fields, &after)?;
                 if ops.is_empty() {
                     return Ok(written(&state, false));
                 }
@@ -182,6 +186,18 @@ impl WriteTx {
         ops: Vec<PatchOp>,
         at: EditTime,
     ) -> Result<Written, StoreError> {
+        let seen = base_rev.map_or(Seen::Present, Seen::Rev);
+        let ops = ops.into_iter().map(canonical_op).collect();
+        self.edit(doc, seen, ops, at).await
+    }
+
+    async fn edit(
+        &mut self,
+        doc: &DocRef,
+        seen: Seen,
+        ops: Vec<PatchOp>,
+        at: EditTime,
+    ) -> Result<Written, StoreError> {
         let config = self.config(&doc.collection)?;
         check_patch(&ops)?;
         let mut state = self.load(doc).await?;
@@ -191,29 +207,27 @@ impl WriteTx {
         if view.deleted.is_some() {
             return Err(StoreError::Deleted(doc.clone()));
         }
-        let ops: Vec<PatchOp> = ops
-            .into_iter()
-            .map(|op| as_text_edit(&config, &view.fields, op))
-            .collect();
-        let mut after = view.fields.clone();
-        apply_all(&config, &mut after, &ops)?;
-        validate(&config, &after)?;
-        if ops.is_empty() {
+        let now = view.fields;
+        let seen = match seen {
+            Seen::Rev(rev) if rev >= state.rev() => Seen::Present,
+            seen => seen,
+        };
+        let ops = fitted(&config, &seen, &now, ops);
+        let as_text = |op: &PatchOp| as_text_edit(&config, &now, op.clone());
+        let merged: Vec<PatchOp> = ops.iter().map(as_text).collect();
+        let mut after = now.clone();
+        apply_all(&config, &mut after, &merged)?;
+        validate_edit(&config, &now, &after)?;
+        if merged.is_empty() {
             return Ok(written(&state, false));
         }
-        if base_rev.is_some_and(|rev| rev < state.rev()) {
-            for op in ops.iter().filter(|op| op.replaces()) {
-                let (kept, lost) = (
-                    value_at(&after, op.path()),
-                    value_at(&view.fields, op.path()),
-                );
-                if kept != lost {
-                    let entry = overwritten(op, kept.cloned(), lost.cloned());
-                    self.journal(doc, &entry, at.local).await?;
-                }
-            }
+        // Of the edits as they were given: a text that replaces another reads as an edit of what is there.
+        let synced = state.version().map(|v| &v.fields);
+        for entry in unseen(&seen, &ops, &now, &after, synced) {
+            self.journal(doc, &entry, at.local).await?;
         }
-        self.queue(&mut state, RowOp::Patch { ops }, at).await?;
+        let op = RowOp::Patch { ops: merged };
+        self.queue(&mut state, op, at).await?;
         Ok(written(&state, true))
     }
 
@@ -227,6 +241,7 @@ impl WriteTx {
         let incarnation = self.incarnation().await?;
         for row in &mut state.rows {
             row.row.parked = None;
+            row.error = None;
         }
         // Nobody edits what he has not seen: an edit is later than the version that it was made on.
         let seen = state.version().and_then(|v| v.envelope.updated_at);
@@ -287,25 +302,6 @@ fn apply_all(
         }
     }
     Ok(())
-}
-
-fn overwritten(op: &PatchOp, kept: Option<Value>, lost: Option<Value>) -> Conflict {
-    let path = op.path().clone();
-    let bring_back = match lost.clone() {
-        Some(value) => PatchOp::Set {
-            path: path.clone(),
-            value,
-        },
-        None => PatchOp::Unset { path: path.clone() },
-    };
-    Conflict {
-        field: path.to_string(),
-        kept: kept.unwrap_or_default(),
-        lost: lost.unwrap_or_default(),
-        lost_side: LostSide::Remote,
-        reason: ConflictReason::Overwritten,
-        bring_back: vec![bring_back],
-    }
 }
 
 fn written(state: &DocState, changed: bool) -> Written {

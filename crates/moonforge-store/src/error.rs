@@ -107,6 +107,19 @@ impl StoreError {
         }
     }
 
+    /// Whether a document was refused for what it is or where it should go: nothing was written for it, and others fare no
+    /// worse.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Invalid(_)
+                | Self::Patch(_)
+                | Self::Deleted(_)
+                | Self::Name(_)
+                | Self::UnknownCollection(_)
+        )
+    }
+
     pub(crate) fn corrupt(what: impl std::fmt::Display) -> Self {
         Self::Corrupt(what.to_string())
     }

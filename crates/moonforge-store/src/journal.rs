@@ -3,9 +3,11 @@
 use moonforge_model::{Conflict, DocRef, Fields, Timestamp};
 use sqlx::{Row as _, SqliteConnection};
 
+use crate::discard::WHOLE;
 use crate::edit::{EditTime, Written};
 use crate::error::StoreError;
 use crate::open::Store;
+use crate::rows::shown_as;
 use crate::tx::WriteTx;
 
 /// An entry of the journal with its place.
@@ -66,7 +68,7 @@ impl Store {
     }
 
     /// Writes what an entry lost again, as a new edit, and marks it as settled, in one transaction: never one without the
-    /// other.
+    /// other. Only an entry that holds a whole document makes it again where there is none.
     pub async fn take_conflict(&self, id: u64, at: EditTime) -> Result<Written, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
@@ -74,12 +76,42 @@ impl Store {
                 if conflict.bring_back.is_empty() {
                     return Err(StoreError::NothingToBringBack(id));
                 }
-                let written = tx.patch(&doc, None, conflict.bring_back, at).await?;
+                let written = if conflict.field == WHOLE {
+                    tx.bring_back(&doc, conflict.bring_back, at).await?
+                } else {
+                    tx.patch(&doc, None, conflict.bring_back, at).await?
+                };
                 tx.settle_conflict(id, at.local).await?;
                 Ok(written)
             })
         })
         .await
+    }
+
+    /// Whether [`Store::take_conflict`] would find something to write, and a document to write it to.
+    pub async fn can_take(&self, entry: &JournalEntry) -> Result<bool, StoreError> {
+        if entry.resolved_at.is_some()
+            || entry.conflict.bring_back.is_empty()
+            || self.config(&entry.doc.collection).is_err()
+        {
+            return Ok(false);
+        }
+        Ok(match self.get(&entry.doc).await? {
+            Some(read) if read.deleted.is_none() => true,
+            Some(_) => entry.conflict.field == WHOLE && self.is_hard_deleted(&entry.doc).await?,
+            None => entry.conflict.field == WHOLE,
+        })
+    }
+
+    /// Whether what is here of a tombstone is all that is left of it.
+    async fn is_hard_deleted(&self, doc: &DocRef) -> Result<bool, StoreError> {
+        let absent: Option<bool> = sqlx::query_scalar(
+            "SELECT base_state = 'absent' AND dirty = 0 FROM local_metas WHERE doc_ref = ?1",
+        )
+        .bind(doc.to_string())
+        .fetch_optional(&self.inner.readers)
+        .await?;
+        Ok(absent.unwrap_or(false))
     }
 
     /// What is in quarantine.
@@ -118,7 +150,7 @@ fn entry(row: &sqlx::sqlite::SqliteRow) -> Result<JournalEntry, StoreError> {
     Ok(JournalEntry {
         conflict_id: u64::try_from(row.try_get::<i64, _>("conflict_id")?)
             .map_err(StoreError::corrupt)?,
-        doc: DocRef::parse(row.try_get("collection")?, row.try_get("doc_id")?)?,
+        doc: shown_as(row.try_get("collection")?, row.try_get("doc_id")?),
         conflict: serde_json::from_str(&text).map_err(StoreError::corrupt)?,
         at: Timestamp::from_micros(row.try_get("at")?),
         resolved_at: row
@@ -153,12 +185,24 @@ impl WriteTx {
         conflict: &Conflict,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        self.journal_as(doc.collection.as_str(), doc.id.as_str(), conflict, now)
+            .await
+    }
+
+    /// The same for what may be no names.
+    pub(crate) async fn journal_as(
+        &mut self,
+        collection: &str,
+        id: &str,
+        conflict: &Conflict,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let text = serde_json::to_string(conflict).map_err(StoreError::corrupt)?;
         sqlx::query(
             "INSERT INTO conflicts (collection, doc_id, entry, at) VALUES (?1, ?2, ?3, ?4)",
         )
-        .bind(doc.collection.as_str())
-        .bind(doc.id.as_str())
+        .bind(collection)
+        .bind(id)
         .bind(text)
         .bind(now.as_micros())
         .execute(self.conn())

@@ -51,16 +51,10 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let mut state = tx.load(&doc).await?;
-                let seen = state
-                    .view()
-                    .ok_or_else(|| StoreError::NotFound(doc.clone()))?;
-                let gone = std::mem::take(&mut state.rows);
-                let count = gone.len() as u64;
-                if count > 0 {
-                    tx.give_up(&doc, gone, Some(&seen.fields), now).await?;
-                    tx.save(&mut state).await?;
+                if state.view().is_none() {
+                    return Err(StoreError::NotFound(doc));
                 }
-                Ok(count)
+                tx.give_up(&mut state, |_| true, now).await
             })
         })
         .await

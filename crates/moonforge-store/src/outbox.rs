@@ -1,14 +1,12 @@
 //! The outbox as a queue: what waits, what was sent, what is parked.
 
-use moonforge_model::{
-    Collection, Conflict, ConflictReason, DocId, DocRef, LostSide, ParkReason, PatchOp, RowOp,
-    Timestamp,
-};
+use moonforge_model::{Collection, DocId, DocRef, Fields, ParkReason, RowOp, Timestamp};
 use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
 
 use crate::error::StoreError;
 use crate::open::Store;
-use crate::rows::decode_row;
+use crate::rows::{row_of, shown_as};
 use crate::state::OutboxRow;
 use crate::tx::WriteTx;
 
@@ -47,19 +45,37 @@ pub struct OutboxCounts {
 
 impl Store {
     /// All rows, oldest first.
+    ///
+    /// One that can't be read or sent by this app (it is of a collection that isn't registered, say) waits, and its `error`
+    /// says why. Where its document's names can't be names they are shown with `~` for what can't stand there, and an edit
+    /// that can't be read shows as one that does nothing.
     pub async fn outbox(&self) -> Result<Vec<OutboxEntry>, StoreError> {
         let rows = sqlx::query("SELECT * FROM outbox_ops ORDER BY n")
             .fetch_all(&self.inner.readers)
             .await?;
-        rows.iter()
-            .map(|row| {
-                let doc = DocRef::parse(row.try_get("collection")?, row.try_get("doc_id")?)?;
-                Ok(OutboxEntry {
-                    row: decode_row(&doc, row)?,
-                    doc,
-                })
-            })
-            .collect()
+        rows.iter().map(|row| self.outbox_entry(row)).collect()
+    }
+
+    fn outbox_entry(&self, row: &SqliteRow) -> Result<OutboxEntry, StoreError> {
+        let (collection, id): (&str, &str) = (row.try_get("collection")?, row.try_get("doc_id")?);
+        let mut why = DocRef::parse(collection, id).err().map(|e| e.to_string());
+        if why.is_none() && self.inner.registry.get(collection).is_none() {
+            let unknown = StoreError::UnknownCollection(collection.to_owned());
+            why = Some(format!("{unknown} in this app, so the edit waits"));
+        }
+        let op = match serde_json::from_str(row.try_get("payload")?) {
+            Ok(op) => op,
+            Err(error) => {
+                why = Some(format!("the edit can't be read: {error}"));
+                stand_in(row.try_get("operation")?)
+            }
+        };
+        let mut entry = OutboxEntry {
+            doc: shown_as(collection, id),
+            row: row_of(op, row)?,
+        };
+        entry.row.error = why.or(entry.row.error);
+        Ok(entry)
     }
 
     /// What the outbox holds, in numbers.
@@ -78,18 +94,31 @@ impl Store {
         })
     }
 
-    /// Documents that have rows and none parked, oldest first.
+    /// Documents that have rows and none parked, oldest first. Those that this app can't send ([`Store::outbox`] says why)
+    /// aren't among them.
     pub async fn pending_docs(&self) -> Result<Vec<PendingDoc>, StoreError> {
         let rows = sqlx::query(
             "SELECT collection, doc_id, min(n) AS oldest, max(sent) AS sent FROM outbox_ops
              GROUP BY collection, doc_id HAVING count(*) FILTER (WHERE state = 'parked') = 0
+                 AND max(CASE WHEN NOT json_valid(payload) THEN 1
+                         ELSE CASE payload ->> '$.kind'
+                             WHEN 'create' THEN json_type(payload, '$.fields') IS NOT 'object'
+                             WHEN 'patch' THEN json_type(payload, '$.ops') IS NOT 'array'
+                             WHEN 'delete' THEN json_type(payload, '$.deleteId') IS NOT 'text'
+                             WHEN 'restore' THEN json_type(payload, '$.deleteId') IS NOT 'text'
+                             ELSE 1 END
+                         END) = 0
              ORDER BY oldest",
         )
         .fetch_all(&self.inner.readers)
         .await?;
         let mut docs = Vec::with_capacity(rows.len());
         for row in rows {
-            let doc = DocRef::parse(row.try_get("collection")?, row.try_get("doc_id")?)?;
+            let doc = DocRef::parse(row.try_get("collection")?, row.try_get("doc_id")?);
+            let known = |doc: &DocRef| self.inner.registry.get(doc.collection.as_str()).is_some();
+            let Some(doc) = doc.ok().filter(known) else {
+                continue;
+            };
             docs.push(PendingDoc {
                 campaign: (doc.collection.as_str() == "campaigns").then(|| doc.id.to_string()),
                 oldest: u64::try_from(row.try_get::<i64, _>("oldest")?)
@@ -142,10 +171,10 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 if let Some(n) = n {
-                    tx.doc_of_row(n).await?;
+                    tx.find_row(n).await?;
                 }
                 let done = sqlx::query(
-                    "UPDATE outbox_ops SET state = 'pending', reason = NULL
+                    "UPDATE outbox_ops SET state = 'pending', reason = NULL, error = NULL
                      WHERE state = 'parked' AND (?1 IS NULL OR (collection, doc_id) =
                          (SELECT collection, doc_id FROM outbox_ops WHERE n = ?1))",
                 )
@@ -157,89 +186,29 @@ impl Store {
         })
         .await
     }
-
-    /// Gives up the edit `n`, which goes to the conflict journal. One that is at the remote perhaps, and not parked, can't be
-    /// given up.
-    pub async fn discard(&self, n: u64, now: Timestamp) -> Result<(), StoreError> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                let doc = tx.doc_of_row(n).await?;
-                let mut state = tx.load(&doc).await?;
-                let seen = state.view();
-                let Some(at) = state.rows.iter().position(|r| r.row.n == n) else {
-                    return Err(StoreError::NoSuch { what: "row", id: n });
-                };
-                // Without its creation a document that isn't at the remote has no ground to stand on.
-                let creation = matches!(state.rows[at].row.op, RowOp::Create { .. });
-                let gone: Vec<OutboxRow> = if creation && state.version().is_none() {
-                    state.rows.drain(..).collect()
-                } else {
-                    vec![state.rows.remove(at)]
-                };
-                tx.give_up(&doc, gone, seen.as_ref().map(|v| &v.fields), now)
-                    .await?;
-                tx.save(&mut state).await
-            })
-        })
-        .await
-    }
 }
 
-fn describe(op: &RowOp) -> (String, Vec<PatchOp>) {
-    match op {
-        RowOp::Patch { ops } => {
-            let paths: Vec<String> = ops.iter().map(|o| o.path().to_string()).collect();
-            (paths.join(", "), ops.clone())
-        }
-        other => (other.name().to_owned(), Vec::new()),
-    }
-}
-
-fn seen_value(op: &RowOp, seen: Option<&moonforge_model::Fields>) -> Option<serde_json::Value> {
-    match op {
-        RowOp::Patch { ops } if ops.len() == 1 => {
-            moonforge_model::value_at(seen?, ops[0].path()).cloned()
-        }
-        _ => None,
+/// What stands for an edit that can't be read.
+fn stand_in(operation: &str) -> RowOp {
+    let delete_id = String::new();
+    match operation {
+        "create" => RowOp::Create {
+            fields: Fields::new(),
+        },
+        "delete" => RowOp::Delete { delete_id },
+        "restore" => RowOp::Restore { delete_id },
+        _ => RowOp::Patch { ops: Vec::new() },
     }
 }
 
 impl WriteTx {
-    /// Enters rows that were taken out of their document's state in the journal, with what was `seen` of them.
-    pub(crate) async fn give_up(
-        &mut self,
-        doc: &DocRef,
-        rows: Vec<OutboxRow>,
-        seen: Option<&moonforge_model::Fields>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        for OutboxRow { row, .. } in rows {
-            if row.sent && row.parked.is_none() {
-                return Err(StoreError::InFlight(row.n));
-            }
-            let lost = serde_json::to_value(&row.op).map_err(StoreError::corrupt)?;
-            let (field, bring_back) = describe(&row.op);
-            let entry = Conflict {
-                field,
-                kept: serde_json::Value::Null,
-                lost: seen_value(&row.op, seen).unwrap_or(lost),
-                lost_side: LostSide::Local,
-                reason: ConflictReason::Discarded,
-                bring_back,
-            };
-            self.journal(doc, &entry, now).await?;
-        }
-        Ok(())
-    }
-
-    pub(crate) async fn doc_of_row(&mut self, n: u64) -> Result<DocRef, StoreError> {
-        let found: Option<(String, String)> =
-            sqlx::query_as("SELECT collection, doc_id FROM outbox_ops WHERE n = ?1")
-                .bind(n as i64)
-                .fetch_optional(self.conn())
-                .await?;
-        let (collection, id) = found.ok_or(StoreError::NoSuch { what: "row", id: n })?;
-        Ok(DocRef::parse(&collection, &id)?)
+    async fn find_row(&mut self, n: u64) -> Result<(), StoreError> {
+        let found: Option<i64> = sqlx::query_scalar("SELECT n FROM outbox_ops WHERE n = ?1")
+            .bind(n as i64)
+            .fetch_optional(self.conn())
+            .await?;
+        let missing = StoreError::NoSuch { what: "row", id: n };
+        found.map(|_| ()).ok_or(missing)
     }
 
     /// Marks rows as carried by a request that may be applied, or takes the mark of a failed one away.

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use moonforge_model::{Collection, DocId, DocRef, ParkReason, Row, Timestamp};
+use moonforge_model::{
+    Collection, DocId, DocRef, MAX_NAME_BYTES, ParkReason, Row, RowOp, Timestamp,
+};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
@@ -10,13 +12,17 @@ use crate::error::StoreError;
 use crate::state::{DocState, OutboxRow, json};
 use crate::tx::WriteTx;
 
+/// Rows by document; one that can't be read spoils those of its document alone.
+pub(crate) type RowsById = HashMap<String, Result<Vec<OutboxRow>, StoreError>>;
+
 impl WriteTx {
-    /// The rows of the documents in a JSON array of ids.
+    /// The rows of the documents in a JSON array of ids, `but` one passed over. A document without any isn't among them.
     pub(crate) async fn rows_of(
         &mut self,
         collection: &Collection,
         ids: &str,
-    ) -> Result<HashMap<String, Vec<OutboxRow>>, StoreError> {
+        but: Option<u64>,
+    ) -> Result<RowsById, StoreError> {
         let found = sqlx::query(
             "SELECT doc_id, n, incarnation, op_id, payload, edited_at, created_at, attempts, sent, state,
                     reason, error
@@ -27,11 +33,19 @@ impl WriteTx {
         .bind(ids)
         .fetch_all(self.conn())
         .await?;
-        let mut rows: HashMap<String, Vec<OutboxRow>> = HashMap::new();
+        let mut rows = RowsById::new();
         for row in found {
             let id: String = row.try_get("doc_id")?;
-            let doc = DocRef::new(collection.clone(), DocId::new(id.clone())?);
-            rows.entry(id).or_default().push(decode_row(&doc, &row)?);
+            let of_doc = rows.entry(id.clone()).or_insert_with(|| Ok(Vec::new()));
+            if but.is_some_and(|but| row.try_get("n").is_ok_and(|n: i64| n.unsigned_abs() == but)) {
+                continue;
+            }
+            let doc = DocRef::new(collection.clone(), DocId::new(id)?);
+            match (decode_row(&doc, &row), of_doc) {
+                (Ok(row), Ok(sound)) => sound.push(row),
+                (Err(error), of_doc @ Ok(_)) => *of_doc = Err(error),
+                (_, Err(_)) => {}
+            }
         }
         Ok(rows)
     }
@@ -116,6 +130,12 @@ impl WriteTx {
 }
 
 pub(crate) fn decode_row(doc: &DocRef, row: &SqliteRow) -> Result<OutboxRow, StoreError> {
+    let op = json(&row.try_get::<String, _>("payload")?, doc)?;
+    row_of(op, row)
+}
+
+/// A row that does `op`.
+pub(crate) fn row_of(op: RowOp, row: &SqliteRow) -> Result<OutboxRow, StoreError> {
     let state: String = row.try_get("state")?;
     let reason: Option<String> = row.try_get("reason")?;
     let parked = (state == "parked").then(|| {
@@ -130,7 +150,7 @@ pub(crate) fn decode_row(doc: &DocRef, row: &SqliteRow) -> Result<OutboxRow, Sto
             incarnation: row.try_get("incarnation")?,
             op_id: row.try_get("op_id")?,
             edited_at: Timestamp::from_micros(row.try_get("edited_at")?),
-            op: json(&row.try_get::<String, _>("payload")?, doc)?,
+            op,
             sent: row.try_get("sent")?,
             parked,
         },
@@ -138,4 +158,26 @@ pub(crate) fn decode_row(doc: &DocRef, row: &SqliteRow) -> Result<OutboxRow, Sto
         attempts: row.try_get("attempts")?,
         error: row.try_get("error")?,
     })
+}
+
+/// The document that a list shows for these names, also where they can't be names: with `~` for what can't stand there.
+pub(crate) fn shown_as(collection: &str, id: &str) -> DocRef {
+    const NAME: &str = "what begins with a `~` and has no odd characters is a name";
+    DocRef::new(
+        Collection::new(collection)
+            .unwrap_or_else(|_| Collection::new(mended(collection)).expect(NAME)),
+        DocId::new(id).unwrap_or_else(|_| DocId::new(mended(id)).expect(NAME)),
+    )
+}
+
+fn mended(text: &str) -> String {
+    let plain = |c: char| if c == '/' || c.is_control() { '~' } else { c };
+    let mut name: String = text.chars().map(plain).collect();
+    if DocId::new(name.as_str()).is_err() {
+        name.insert(0, '~');
+    }
+    while name.len() > MAX_NAME_BYTES {
+        name.pop();
+    }
+    name
 }

@@ -82,6 +82,7 @@ impl DocState {
     pub fn view(&self) -> Option<Folded> {
         match &self.base {
             Base::Absent { remains: None, .. } if self.rows.is_empty() => None,
+            Base::Unknown { shown } if shown.is_empty() && self.rows.is_empty() => None,
             Base::Absent {
                 remains: Some((fields, deletion)),
                 ..
@@ -153,7 +154,8 @@ impl WriteTx {
             .ok_or_else(|| StoreError::NotFound(doc.clone()))
     }
 
-    /// Reads states ahead, so that the next `load` of each costs nothing.
+    /// Reads states ahead, so that the next `load` of each costs nothing. Those that can't be read are left to that `load`,
+    /// which says why.
     pub async fn load_ahead<'d>(
         &mut self,
         docs: impl IntoIterator<Item = &'d DocRef>,
@@ -163,8 +165,12 @@ impl WriteTx {
             ids.entry(&doc.collection).or_default().insert(&doc.id);
         }
         for (collection, ids) in ids {
+            if self.table(collection).is_err() {
+                continue;
+            }
             let ids: Vec<DocId> = ids.into_iter().cloned().collect();
-            for state in self.load_many(collection, &ids).await? {
+            let states = self.load_each(collection, &ids, None).await?;
+            for state in states.into_values().flatten() {
                 self.ahead.insert(state.doc.clone(), state);
             }
         }
@@ -177,24 +183,50 @@ impl WriteTx {
         collection: &Collection,
         ids: &[DocId],
     ) -> Result<Vec<DocState>, StoreError> {
+        let mut states = self.load_each(collection, ids, None).await?;
+        ids.iter()
+            .map(|id| {
+                let twice =
+                    || StoreError::corrupt(format!("{collection}/{id} was asked for twice"));
+                states.remove(id.as_str()).ok_or_else(twice)?
+            })
+            .collect()
+    }
+
+    /// Loads one document's state as if the row `n` weren't there.
+    pub(crate) async fn load_without(
+        &mut self,
+        doc: &DocRef,
+        n: u64,
+    ) -> Result<DocState, StoreError> {
+        let ids = std::slice::from_ref(&doc.id);
+        let mut states = self.load_each(&doc.collection, ids, Some(n)).await?;
+        let state = states.remove(doc.id.as_str());
+        state.ok_or_else(|| StoreError::NotFound(doc.clone()))?
+    }
+
+    /// The states of documents by their ids, each with its own error.
+    async fn load_each(
+        &mut self,
+        collection: &Collection,
+        ids: &[DocId],
+        but: Option<u64>,
+    ) -> Result<HashMap<String, Result<DocState, StoreError>>, StoreError> {
         let list = serde_json::to_string(ids).map_err(StoreError::corrupt)?;
         let load = sqlx::AssertSqlSafe(self.table(collection)?.load.clone());
         let found = sqlx::query(load).bind(&list).fetch_all(self.conn()).await?;
-        let mut rows = self.rows_of(collection, &list).await?;
+        let mut rows = self.rows_of(collection, &list, but).await?;
         let mut states = HashMap::with_capacity(found.len());
         for row in found {
             let id: String = row.try_get("id")?;
             let doc = DocRef::new(collection.clone(), DocId::new(id.clone())?);
-            let rows = rows.remove(&id).unwrap_or_default();
-            states.insert(id, decode(doc, rows, &row)?);
+            let state = match rows.remove(&id).transpose() {
+                Ok(rows) => decode(doc, rows, &row),
+                Err(error) => Err(error),
+            };
+            states.insert(id, state);
         }
-        ids.iter()
-            .map(|id| {
-                states.remove(id.as_str()).ok_or_else(|| {
-                    StoreError::corrupt(format!("{collection}/{id} was asked for twice"))
-                })
-            })
-            .collect()
+        Ok(states)
     }
 
     /// Saves a state that this transaction loaded. New rows get their numbers, in order.
@@ -243,6 +275,15 @@ impl WriteTx {
         let dirty = !state.rows.is_empty();
         let text = |fields: &Fields| serde_json::to_string(fields).map_err(StoreError::corrupt);
         let (base_state, update_time, envelope, base) = match &state.base {
+            Base::Absent {
+                as_of,
+                remains: Some((fields, deletion)),
+            } if dirty => (
+                "absent",
+                *as_of,
+                Some(serde_json::to_string(deletion).map_err(StoreError::corrupt)?),
+                Some(text(fields)?),
+            ),
             Base::Absent { as_of, .. } => ("absent", *as_of, None, None),
             Base::Unknown { shown } => (
                 "unknown",
@@ -285,56 +326,63 @@ impl WriteTx {
     }
 }
 
-fn decode(doc: DocRef, rows: Vec<OutboxRow>, row: &SqliteRow) -> Result<DocState, StoreError> {
+/// A state from its columns and its rows; `None` where the outbox has none, which isn't the same as none that are loaded.
+fn decode(
+    doc: DocRef,
+    rows: Option<Vec<OutboxRow>>,
+    row: &SqliteRow,
+) -> Result<DocState, StoreError> {
     let body: Option<String> = row.try_get("body")?;
     let base_state: Option<String> = row.try_get("base_state")?;
     let kept: Option<String> = row.try_get("base")?;
+    let envelope: Option<String> = row.try_get("envelope")?;
     let time = micros(row.try_get("synced_update_time")?);
+    let clean = rows.is_none();
     // While there are rows the base stands beside the document, else the document is the base.
-    let fields = |doc: &DocRef| -> Result<Fields, StoreError> {
-        let text = if rows.is_empty() {
-            body.as_deref()
-        } else {
-            kept.as_deref()
-        };
-        text.map_or_else(|| Ok(Fields::new()), |text| json(text, doc))
+    let fields = || match if clean { &body } else { &kept } {
+        Some(text) => json(text, &doc),
+        None if clean => Ok(Fields::new()),
+        None => Err(StoreError::corrupt(format!(
+            "{doc}: what its edits are made on is missing"
+        ))),
     };
     let base = match base_state.as_deref() {
         Some("known") => {
-            let envelope: Option<String> = row.try_get("envelope")?;
+            let envelope = envelope.as_deref();
             let envelope =
                 envelope.ok_or_else(|| StoreError::corrupt(format!("{doc}: no envelope")))?;
             Base::Known(Version {
-                fields: fields(&doc)?,
-                envelope: json(&envelope, &doc)?,
+                fields: fields()?,
+                envelope: json(envelope, &doc)?,
             })
         }
         Some("unknown") => Base::Unknown {
-            shown: fields(&doc)?,
+            // Version 1 could queue edits of a document that it didn't have.
+            shown: match (&body, &kept) {
+                (None, None) => Fields::new(),
+                _ => fields()?,
+            },
         },
-        _ => {
-            let deleted_at = micros(row.try_get("deleted_at")?);
-            let remains = match deleted_at.filter(|_| rows.is_empty()) {
-                Some(at) => {
-                    let delete_id = row.try_get("delete_id")?;
-                    Some((
-                        fields(&doc)?,
-                        Deletion {
-                            at,
-                            delete_id,
-                            purge_at: None,
-                        },
-                    ))
+        _ => Base::Absent {
+            as_of: time,
+            remains: match (micros(row.try_get("deleted_at")?), &kept, &envelope) {
+                (Some(at), _, _) if clean => {
+                    let deletion = Deletion {
+                        at,
+                        delete_id: row.try_get("delete_id")?,
+                        purge_at: None,
+                    };
+                    Some((fields()?, deletion))
                 }
-                None => None,
-            };
-            Base::Absent {
-                as_of: time,
-                remains,
-            }
-        }
+                (_, Some(kept), Some(deletion)) if !clean => {
+                    Some((json(kept, &doc)?, json(deletion, &doc)?))
+                }
+                _ => None,
+            },
+        },
     };
     let settled: Option<String> = row.try_get("settled")?;
+    let rows = rows.unwrap_or_default();
     Ok(DocState {
         base,
         settled: settled.map_or_else(|| Ok(BTreeMap::new()), |text| json(&text, &doc))?,

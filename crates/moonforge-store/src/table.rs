@@ -119,7 +119,7 @@ fn hidden(registry: &Registry, config: &CollectionConfig, row: &str, depth: usiz
 }
 
 impl Table {
-    fn new(registry: &Registry, config: &CollectionConfig) -> Self {
+    pub(crate) fn new(registry: &Registry, config: &CollectionConfig) -> Self {
         let collection = &config.name;
         let quoted = quoted(collection.as_str());
         let own = own_table(collection.as_str());

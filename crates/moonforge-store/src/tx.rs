@@ -32,6 +32,8 @@ pub struct WriteTx {
     pub(crate) changed: Vec<DocRef>,
     /// States that were read ahead.
     pub(crate) ahead: HashMap<DocRef, DocState>,
+    /// Tables of collections that aren't registered.
+    strangers: HashMap<Collection, Table>,
     /// The copies of this file, once asked for.
     pub(crate) incarnations: Option<Incarnations>,
 }
@@ -47,7 +49,19 @@ impl WriteTx {
 
     pub(crate) fn table(&self, collection: &Collection) -> Result<&Table, StoreError> {
         let unknown = || StoreError::UnknownCollection(collection.to_string());
-        self.tables().get(collection).ok_or_else(unknown)
+        let known = self.tables().get(collection);
+        known
+            .or_else(|| self.strangers.get(collection))
+            .ok_or_else(unknown)
+    }
+
+    /// Lets this transaction load and save documents of a collection also where it isn't registered.
+    pub(crate) fn know(&mut self, collection: &Collection) {
+        if self.tables().get(collection).is_none() {
+            let config = CollectionConfig::new(collection.clone(), []);
+            let table = Table::new(&self.inner.registry, &config);
+            self.strangers.insert(collection.clone(), table);
+        }
     }
 
     /// The registered collections.
@@ -89,6 +103,7 @@ impl Store {
                 inner: inner.clone(),
                 changed: Vec::new(),
                 ahead: HashMap::new(),
+                strangers: HashMap::new(),
                 incarnations: None,
             };
             let value = work(&mut tx).await?;

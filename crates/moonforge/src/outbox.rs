@@ -40,11 +40,12 @@ impl Outbox {
         Ok(self.forge.store().retry(seq).await?)
     }
 
-    /// Gives up edit `seq`, which goes to the conflict journal.
+    /// Gives up edit `seq`, which goes to the conflict journal; without its creation a document goes whole. Says how many
+    /// edits went.
     ///
     /// # Errors
     /// `not_found`, and those of the local store.
-    pub async fn discard(&self, seq: u64) -> Result<(), Error> {
+    pub async fn discard(&self, seq: u64) -> Result<u64, Error> {
         let now = self.forge.clock().now();
         Ok(self.forge.store().discard(seq, now).await?)
     }

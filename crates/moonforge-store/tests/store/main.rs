@@ -2,11 +2,14 @@
 
 mod backup;
 mod cascade;
+mod discard;
 mod doctor;
 mod migrate;
 mod open;
 mod pages;
 mod query;
+mod stale;
 mod support;
+mod unreadable;
 mod watch;
 mod write;
