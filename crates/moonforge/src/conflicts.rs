@@ -50,16 +50,12 @@ impl Conflicts {
     }
 
     /// Whether [`Resolution::Take`] would be accepted now: nobody settled the entry, it holds an edit that can be written
-    /// again, and its document is there.
+    /// again, and there is a document to write it to, or the entry holds a whole one.
     ///
     /// # Errors
     /// Those of the local store.
     pub async fn can_take(&self, entry: &JournalEntry) -> Result<bool, Error> {
-        if entry.resolved_at.is_some() || entry.conflict.bring_back.is_empty() {
-            return Ok(false);
-        }
-        let doc = self.forge.store().get(&entry.doc).await?;
-        Ok(doc.is_some_and(|doc| doc.deleted.is_none()))
+        Ok(self.forge.store().can_take(entry).await?)
     }
 
     /// Settles an entry.

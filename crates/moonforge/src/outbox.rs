@@ -40,11 +40,11 @@ impl Outbox {
         Ok(self.forge.store().retry(seq).await?)
     }
 
-    /// Gives up edit `seq`, which goes to the conflict journal; without its creation a document goes whole. Says how many
-    /// edits went.
+    /// Gives up edit `seq`, which goes to the conflict journal; with a creation that the cloud doesn't have go the edits of
+    /// its document. Says how many edits that are.
     ///
     /// # Errors
-    /// `not_found`, and those of the local store.
+    /// `not_found`, `in_flight` where it may be in the cloud already, and those of the local store.
     pub async fn discard(&self, seq: u64) -> Result<u64, Error> {
         let now = self.forge.clock().now();
         Ok(self.forge.store().discard(seq, now).await?)

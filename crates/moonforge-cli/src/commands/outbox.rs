@@ -62,7 +62,15 @@ pub(super) async fn retry(forge: &Moonforge, seq: Option<u64>) -> Result<Outcome
 }
 
 pub(super) async fn discard(forge: &Moonforge, seq: u64) -> Result<Outcome, Failure> {
-    forge.outbox().discard(seq).await?;
-    let text = format!("edit {seq} is given up; the conflict journal has it");
-    Ok(Outcome::new(json!({"discarded": 1, "seq": seq}), text))
+    let discarded = forge.outbox().discard(seq).await?;
+    let text = match discarded {
+        1 => format!("edit {seq} is given up; the conflict journal has it"),
+        n => format!(
+            "{n} edits are given up, with the document that they made; the conflict journal has them"
+        ),
+    };
+    Ok(Outcome::new(
+        json!({"discarded": discarded, "seq": seq}),
+        text,
+    ))
 }

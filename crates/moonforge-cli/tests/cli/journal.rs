@@ -77,6 +77,45 @@ fn a_discarded_edit_is_undone_and_can_be_taken_back() {
 }
 
 #[test]
+fn giving_up_a_creation_counts_the_edits_that_stood_on_it() {
+    let scratch = Scratch::new();
+    let device = scratch.device("a").with_a_scene();
+    device.ok(&["patch", "scenes", "s", "--set", "title=\"x\""]);
+    device.ok(&["patch", "scenes", "s", "--inc", "props.torches=1"]);
+    let seq = items(&device, &["outbox", "ls"])[1]["seq"]
+        .as_u64()
+        .unwrap();
+    let given_up = device.ok(&["outbox", "discard", &seq.to_string()]);
+    assert_eq!(given_up, json!({"discarded": 3, "seq": seq}));
+    assert_eq!(items(&device, &["outbox", "ls"]).len(), 1);
+    assert_eq!(
+        device.run(&["get", "scenes", "s"]).exits(1).json()["error"]["code"],
+        "not_found"
+    );
+    // The journal holds the document as it was, and makes it again.
+    let entry = items(&device, &["conflicts", "ls"]).remove(0);
+    assert_eq!(
+        (&entry["can_take"], &entry["lost"]["title"]),
+        (&json!(true), &json!("x"))
+    );
+    let id = entry["conflict_id"].to_string();
+    device.ok(&["conflicts", "resolve", &id, "take"]);
+    assert_eq!(device.get("scenes", "s")["props"]["torches"], 6);
+}
+
+#[test]
+fn what_has_no_document_to_go_to_cannot_be_taken() {
+    let scratch = Scratch::new();
+    let device = with_a_conflict(&scratch);
+    let id = items(&device, &["conflicts", "ls"])[0]["conflict_id"].to_string();
+    device.ok(&["rm", "scenes", "s"]);
+    assert_eq!(device.ok(&["conflicts", "show", &id])["can_take"], false);
+    device.refuses(&["conflicts", "resolve", &id, "take"], "deleted");
+    device.ok(&["restore", "scenes", "s"]);
+    assert_eq!(device.ok(&["conflicts", "show", &id])["can_take"], true);
+}
+
+#[test]
 fn the_journal_shows_both_sides() {
     let scratch = Scratch::new();
     let device = with_a_conflict(&scratch);
@@ -93,6 +132,7 @@ fn the_journal_shows_both_sides() {
         (&json!("Ash Lane"), &json!("Ash Road"))
     );
     assert!(entry["at"].as_str().unwrap().ends_with('Z'));
+    assert_eq!(entry["can_take"], true);
     let id = entry["conflict_id"].to_string();
     assert_eq!(device.ok(&["conflicts", "show", &id]), *entry);
 }
@@ -107,7 +147,9 @@ fn keeping_settles_an_entry_and_changes_no_document() {
     assert_eq!(settled["resolution"], "keep");
     assert_eq!(device.everything(), before);
     assert!(items(&device, &["conflicts", "ls"]).is_empty());
-    assert!(items(&device, &["conflicts", "ls", "--all"])[0]["resolved_at"].is_string());
+    let settled = items(&device, &["conflicts", "ls", "--all"]);
+    assert!(settled[0]["resolved_at"].is_string());
+    assert_eq!(settled[0]["can_take"], false);
     device.refuses(&["conflicts", "resolve", &id, "take"], "already_settled");
 }
 

@@ -423,7 +423,7 @@ async fn a_conflict_is_settled_once() {
     let edits = [increment("props.torches", 2)];
     forge.scenes().patch(&scene.id, None, edits).await.unwrap();
     let row = forge.outbox().list().await.unwrap()[0].row.row.n;
-    forge.outbox().discard(row).await.unwrap();
+    assert_eq!(forge.outbox().discard(row).await.unwrap(), 1);
     let entry = forge.conflicts().list().await.unwrap().remove(0);
     let id = entry.conflict_id;
     assert!(forge.conflicts().can_take(&entry).await.unwrap());
