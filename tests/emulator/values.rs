@@ -133,6 +133,10 @@ async fn what_json_lacks_stays_as_it_is_beside_an_edit(world: World) {
         "what": { "bytesValue": "AAEC/w==" }, "not": { "doubleValue": "NaN" }, "half": { "doubleValue": 0.5 },
         "which": { "referenceValue": world.project.name("entities/e2") }, "nothing": { "nullValue": null },
         "list": { "arrayValue": { "values": [{ "timestampValue": "2026-01-02T03:04:05Z" }, { "doubleValue": 2.0 }] } },
+        "vector": { "mapValue": { "fields": {
+            "__type__": { "stringValue": "__vector__" },
+            "value": { "arrayValue": { "values": [{ "doubleValue": 0.5 }, { "doubleValue": -1.0 }] } },
+        } } },
     } } });
     let name = world.project.name("entities/e1");
     let write = json!({ "update": { "name": name, "fields": document } });

@@ -53,7 +53,7 @@ pub use ids::{
 pub use merge::{Merged, merge, merge_onto_absence};
 pub use order::{NoRoom, OrderKey};
 pub use patch::{
-    PatchError, PatchOp, apply, as_text_edit, check_patch, diff, diff_present, is_tagged,
+    PatchError, PatchOp, apply, as_text_edit, check_patch, diff, diff_present, is_raw, is_tagged,
 };
 pub use path::{FieldPath, InvalidPath, MAX_DEPTH};
 pub use registry::{Registry, RegistryError};

@@ -296,6 +296,13 @@ fn is_keyed_entry(config: &CollectionConfig, path: &FieldPath) -> bool {
     path.segments().len() == 2 && config.kind_of(path.root()) == FieldKind::KeyedMap
 }
 
+/// Whether a map stands for a value that travels as it came from the remote: `{"$wire": {"…Value": …}}`.
+pub fn is_raw(map: &Map<String, Value>) -> bool {
+    let kind = map.get("$wire").and_then(Value::as_object);
+    map.len() == 1
+        && kind.is_some_and(|kind| kind.len() == 1 && kind.keys().all(|k| k.ends_with("Value")))
+}
+
 /// Whether a map stands for one value that JSON lacks, such as `{"$timestamp": …}`.
 pub fn is_tagged(map: &Map<String, Value>) -> bool {
     map.len() == 1

@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::id::DocId;
+use crate::patch::is_raw;
 use crate::path::{FieldPath, InvalidPath, MAX_DEPTH, check_field_name};
 use crate::schema::{CollectionConfig, Field, FieldKind, TIMESTAMP_FIELDS};
 use crate::time::Timestamp;
@@ -371,6 +372,8 @@ fn check_value(
         return Err(ValidationError::TooDeep(at.to_string()));
     }
     match value {
+        // What is no field's value goes as it came, with names and levels of its own.
+        Value::Object(map) if is_raw(map) => Ok(()),
         Value::Object(map) => check_members(at, old.and_then(Value::as_object), map, level + 1),
         Value::Array(items) => items.iter().enumerate().try_for_each(|(i, item)| {
             // A list inside a list travels in a map.

@@ -211,6 +211,26 @@ fn names_are_checked_at_every_level() {
     );
 }
 
+/// A vector, which says what it is under a name that no field can have.
+#[test]
+fn what_goes_back_as_it_came_is_not_looked_into() {
+    let wire = |inner: Value| json!({ "$wire": { "mapValue": { "fields": inner } } });
+    let vector = wire(json!({ "__type__": { "stringValue": "__vector__" } }));
+    assert_eq!(
+        check("entities", entity(json!({ "props": { "a": [vector] } }))),
+        Ok(())
+    );
+    let map = json!({ "$wire": { "__type__": 1 }, "more": 1 });
+    assert_eq!(
+        refused("entities", entity(json!({ "props": map }))).0,
+        "invalid_name"
+    );
+    assert_eq!(
+        refused("entities", entity(json!({ "props": { "__type__": 1 } }))).0,
+        "invalid_name"
+    );
+}
+
 #[test]
 fn twenty_levels_are_the_most() {
     let nested = |maps: usize| (0..maps).fold(json!(1), |inner, _| json!({ "a": inner }));

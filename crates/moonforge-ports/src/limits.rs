@@ -1,6 +1,6 @@
 //! What Firestore refuses in a document: shared by the remotes that stand in for it.
 
-use moonforge_model::{DocRef, FieldPath, Fields, MAX_DEPTH};
+use moonforge_model::{DocRef, FieldPath, Fields, MAX_DEPTH, is_raw};
 use serde_json::Value;
 
 use crate::error::{RemoteError, RemoteErrorKind};
@@ -62,6 +62,7 @@ fn check_value(doc: &DocRef, value: &Value, depth: usize) -> Result<(), RemoteEr
         Value::Array(items) => items
             .iter()
             .try_for_each(|v| check_value(doc, v, depth + 1)),
+        Value::Object(map) if is_raw(map) => Ok(()),
         Value::Object(map) => check_members(doc, map, depth + 1),
         _ => Ok(()),
     }
@@ -90,6 +91,12 @@ mod tests {
         );
         assert_eq!(
             check(json!({"__a__": 1})),
+            Err(RemoteErrorKind::InvalidArgument)
+        );
+        let vector = json!({"mapValue": {"fields": {"__type__": {"stringValue": "__vector__"}}}});
+        assert_eq!(check(json!({"v": [{"$wire": vector}]})), Ok(()));
+        assert_eq!(
+            check(json!({"v": vector})),
             Err(RemoteErrorKind::InvalidArgument)
         );
         let nested = |levels| (0..levels).fold(json!(1), |inner, _| json!({ "a": inner }));

@@ -76,6 +76,10 @@ async fn another_clients_values_go_back_bit_for_bit() {
         "like": {"mapValue": {"fields": {"$timestamp": {"stringValue": "2026-01-02T03:04:05Z"}}}},
         "more": {"mapValue": {"fields": {"$$timestamp": {"stringValue": "2026-01-02T03:04:05Z"}}}},
         "array": {"mapValue": {"fields": {"$array": {"arrayValue": {"values": [{"booleanValue": true}]}}}}},
+        "vector": {"mapValue": {"fields": {
+            "__type__": {"stringValue": "__vector__"},
+            "value": {"arrayValue": {"values": [{"doubleValue": 0.5}, {"doubleValue": -1.0}]}},
+        }}},
         "list": {"arrayValue": {"values": [
             {"mapValue": {"fields": {"$$array": {"arrayValue": {}}}}},
             {"mapValue": {"fields": {"$array": {"integerValue": "1"}}}},
