@@ -11,7 +11,8 @@ crate::scenario::scenarios! {
         odd_names_nested_lists_and_unknown_fields_make_the_trip;
     calm:
         what_json_lacks_stays_as_it_is_beside_an_edit,
-        a_name_that_looks_like_a_tag_is_the_same_on_both_devices;
+        a_name_that_looks_like_a_tag_is_the_same_on_both_devices,
+        what_came_and_went_leaves_the_same_map_on_both_devices;
 }
 
 fn odd() -> Value {
@@ -189,5 +190,23 @@ async fn a_name_that_looks_like_a_tag_is_the_same_on_both_devices(world: World) 
             reader.value("entities", "e1", "/props").await,
             "{round:?}"
         );
+    }
+}
+
+async fn what_came_and_went_leaves_the_same_map_on_both_devices(world: World) {
+    let item = json!({ "name": "Rune", "kind": "item" });
+    let (a, b) = two(&world, &[("entities", "e1", item)]).await;
+    for (set, unset) in [
+        ("props.a.deep.gold", "props.a.deep.gold"),
+        ("props.b.gold", "props.b"),
+    ] {
+        a.patch("entities", "e1", &[("set", set, json!(1))]).await;
+        a.patch("entities", "e1", &[("unset", unset, json!(null))])
+            .await;
+        a.sync_well().await;
+        b.sync_well().await;
+        let props = a.value("entities", "e1", "/props").await;
+        assert_eq!(props, b.value("entities", "e1", "/props").await, "{set}");
+        assert_eq!(props["a"], json!({ "deep": {} }));
     }
 }

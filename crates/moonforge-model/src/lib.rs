@@ -8,6 +8,8 @@ mod builtin;
 mod canonical;
 mod cascade;
 mod conflict;
+#[doc(hidden)]
+pub mod coverage;
 mod describe;
 mod document;
 mod fold;

@@ -7,6 +7,7 @@
 use serde_json::{Map, Value};
 
 use crate::conflict::{Conflict, ConflictReason, LostSide};
+use crate::coverage::reached;
 use crate::fold::fold;
 use crate::merge_path::{Outcome, PathMerge};
 use crate::patch::{PatchOp, apply, diff, is_tagged};
@@ -123,7 +124,10 @@ fn merge_deletions(
             RowOp::Patch { .. } | RowOp::Create { .. } => {}
         }
         match &row.op {
-            RowOp::Delete { .. } if state.is_some() => continue,
+            RowOp::Delete { .. } if state.is_some() => {
+                reached(|| "merge: deleted there already".to_owned());
+                continue;
+            }
             RowOp::Delete { delete_id } => {
                 state = Some(Deletion {
                     at: row.edited_at,
@@ -135,6 +139,7 @@ fn merge_deletions(
             RowOp::Restore { delete_id } => {
                 let same = state.as_ref().is_some_and(|d| d.is_of(delete_id));
                 if !same {
+                    reached(|| "merge: a restore of another delete".to_owned());
                     continue;
                 }
                 state = None;
@@ -157,6 +162,7 @@ fn merge_deletions(
         .as_ref()
         .filter(|_| !edits.is_empty())
     {
+        reached(|| "merge: edits of what was deleted".to_owned());
         conflicts.push(Conflict {
             field: "deletedAt".to_owned(),
             kept: Value::String(deletion.at.to_string()),
@@ -178,6 +184,9 @@ fn edits_under_delete(base: Option<&Version>, theirs: &Version, at: Timestamp) -
         .filter(|(name, value)| base.fields.get(*name) != Some(value))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
+    if !changed.is_empty() {
+        reached(|| "merge: a delete of what was edited".to_owned());
+    }
     (!changed.is_empty()).then(|| Conflict {
         field: "deletedAt".to_owned(),
         kept: Value::String(at.to_string()),

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::conflict::{Conflict, ConflictReason, LostSide};
+use crate::coverage::reached;
 use crate::merge::lay_over;
 use crate::patch::{PatchOp, apply};
 use crate::path::FieldPath;
@@ -119,6 +120,20 @@ impl PathMerge<'_> {
 
     /// What becomes of a set or unset that nothing of ours replaced later.
     pub(crate) fn decide(&self, op: &PatchOp, edited_at: Timestamp) -> Outcome {
+        let outcome = self.outcome(op, edited_at);
+        reached(|| {
+            let what = match (&outcome, self.changed(op.path())) {
+                (Outcome::Stands, false) => "beside theirs",
+                (Outcome::Stands, true) => "later than theirs",
+                (Outcome::Laid { .. }, _) => "laid under parts of theirs",
+                (Outcome::Lost, _) => "earlier than theirs",
+            };
+            format!("merge: a set {what}")
+        });
+        outcome
+    }
+
+    fn outcome(&self, op: &PatchOp, edited_at: Timestamp) -> Outcome {
         let path = op.path();
         let value = match op {
             PatchOp::Set { value, .. } => Some(value),
@@ -273,6 +288,7 @@ impl PathMerge<'_> {
         if fits {
             return Some(op);
         }
+        reached(|| "merge: an increment or list edit has nothing to work on".to_owned());
         conflicts.push(Conflict {
             field: op.path().to_string(),
             kept: there.cloned().unwrap_or_default(),
@@ -312,6 +328,7 @@ impl PathMerge<'_> {
         let wins = self.ours_wins(&entry, edited_at, self.their_time(&entry), ours.as_ref());
         match ours.filter(|_| wins) {
             Some(value) => {
+                reached(|| "merge: a removed entry is brought back".to_owned());
                 resurrected.push(entry.clone());
                 conflicts.push(Conflict {
                     field: entry.to_string(),
@@ -326,6 +343,7 @@ impl PathMerge<'_> {
                 Some(PatchOp::Set { path: entry, value })
             }
             None => {
+                reached(|| "merge: an edit goes with its entry".to_owned());
                 conflicts.push(Conflict {
                     reason: ConflictReason::Deleted,
                     bring_back: vec![op.clone()],
@@ -367,6 +385,10 @@ impl PathMerge<'_> {
             there,
             if wins { Side::Ours } else { Side::Theirs },
         );
+        reached(|| match merged.lost.is_empty() {
+            true => "merge: texts join".to_owned(),
+            false => "merge: texts overlap".to_owned(),
+        });
         conflicts.extend(merged.lost.into_iter().map(|hunk| Conflict {
             field: path.to_string(),
             kept: Value::String(hunk.kept),

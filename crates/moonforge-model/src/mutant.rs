@@ -1,6 +1,6 @@
 //! Mistakes that sync engines have made, to be planted on purpose: the simulation has to find each of them.
 //!
-//! Without the feature `mutants`, which only tests switch on, [`planted`] is `false` and the compiler drops what it guards.
+//! Without the feature `simulation`, which only tests switch on, [`planted`] is `false` and the compiler drops what it guards.
 
 macro_rules! mutants {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)+) => {
@@ -64,13 +64,13 @@ mutants! {
 }
 
 /// Whether a mistake is made.
-#[cfg(not(feature = "mutants"))]
+#[cfg(not(feature = "simulation"))]
 #[inline(always)]
 pub const fn planted(_: Mutant) -> bool {
     false
 }
 
-#[cfg(feature = "mutants")]
+#[cfg(feature = "simulation")]
 mod choice {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -90,5 +90,5 @@ mod choice {
     }
 }
 
-#[cfg(feature = "mutants")]
+#[cfg(feature = "simulation")]
 pub use choice::{plant, planted};

@@ -1,6 +1,7 @@
 //! The one door: whatever comes from the remote, a page, a re-read or a commit's answer, is applied here, in one local
 //! transaction.
 
+use moonforge_model::coverage::reached;
 use moonforge_model::mutant::{Mutant, planted};
 use moonforge_model::{
     CollectionConfig, Conflict, ConflictReason, Deletion, DocRef, Fields, Folded, LostSide,
@@ -97,6 +98,7 @@ pub(crate) async fn apply_remote(
             if !is_newer(&state.base, update_time) {
                 return Ok(Applied::default());
             }
+            reached(|| "door: unreadable".to_owned());
             let quarantined = tx
                 .quarantine(
                     &Quarantined {
@@ -117,6 +119,7 @@ pub(crate) async fn apply_remote(
             if !is_newer(&state.base, read_time) {
                 return Ok(Applied::default());
             }
+            reached(|| "door: absent".to_owned());
             tx.release(&doc).await?;
             apply_absence(tx, door, &mut state, read_time).await?
         }
@@ -164,6 +167,9 @@ async fn apply_version(
         &incarnations,
     );
     settle_by_content(&mut settlement, &version, &rows);
+    if !settlement.undecidable.is_empty() {
+        reached(|| "settle: undecidable rows".to_owned());
+    }
     if settlement.copied {
         tx.mint_beside_a_copy(door.now).await?;
     }

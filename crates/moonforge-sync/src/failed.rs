@@ -1,5 +1,6 @@
 //! A commit that failed: what becomes of its documents.
 
+use moonforge_model::coverage::reached;
 use moonforge_model::mutant::{Mutant, planted};
 use moonforge_model::{DocId, DocRef, ParkReason};
 use moonforge_ports::{Precondition, RemoteError};
@@ -25,6 +26,7 @@ impl Run<'_> {
         let answer = answer_of(&error, bytes);
         let docs: Vec<DocRef> = planned.iter().map(|p| p.write.doc.clone()).collect();
         let (mut next, marks) = outcome(answer, Look::None, company(&docs, pace));
+        reached(|| format!("commit: {answer:?}, {:?}", company(&docs, pace)));
         if answer == Answer::StaleOrDenied
             && (planted(Mutant::ForbiddenFinal) || planted(Mutant::BatchParksAll) && docs.len() > 1)
         {
@@ -107,6 +109,7 @@ impl Run<'_> {
             if let Ok(look) = look {
                 self.apply(vec![look]).await?;
             }
+            reached(|| format!("look: {shown:?}, {company:?}"));
             match outcome(answer, shown, company).0 {
                 Next::Again if shown == Look::Newer => {
                     moved = true;

@@ -210,7 +210,7 @@ fn changed(
     marks: &BTreeMap<String, WriterMark>,
 ) -> (Fields, Vec<FieldPath>) {
     let mut fields = Fields::new();
-    let mut mask = paths_on_the_wire(folded);
+    let mut mask = paths_on_the_wire(base, folded);
     for path in &mask {
         if let Some(value) = value_at(&folded.fields, path) {
             set_at(&mut fields, path, value.clone());
@@ -245,16 +245,19 @@ fn changed(
     (fields, mask)
 }
 
-/// The touched paths, but where a key's name on the wire depends on its neighbours, the map that holds them.
-fn paths_on_the_wire(folded: &Folded) -> Vec<FieldPath> {
+/// The touched paths, but where what is inside a map doesn't tell all of it on the wire, the map: where a key's name depends
+/// on its neighbours, and where the map is new and empty, because what it was begun with went again.
+fn paths_on_the_wire(base: &Version, folded: &Folded) -> Vec<FieldPath> {
     let mut mask: Vec<FieldPath> = Vec::with_capacity(folded.touched.len());
     let mut widened: Vec<FieldPath> = Vec::new();
     for path in &folded.touched {
-        match map_of_tags(&folded.fields, path) {
+        match map_of_tags(&folded.fields, path).or_else(|| new_map(base, folded, path)) {
             Some(map) => widened.push(map),
             None => mask.push(path.clone()),
         }
     }
+    // The widest first: one may hold another.
+    widened.sort_by_key(|map| map.segments().len());
     for map in widened {
         if !mask.iter().any(|path| path.covers(&map)) {
             mask.retain(|path| !map.covers(path));
@@ -277,4 +280,18 @@ fn map_of_tags(fields: &Fields, path: &FieldPath) -> Option<FieldPath> {
         let members = value_at(fields, &parent)?.as_object()?;
         members.keys().any(tag).then_some(parent)
     })
+}
+
+/// The highest map above a `path` that holds nothing, which is here and not in the base: to delete inside it makes no map
+/// there.
+fn new_map(base: &Version, folded: &Folded, path: &FieldPath) -> Option<FieldPath> {
+    if value_at(&folded.fields, path).is_some() {
+        return None;
+    }
+    let is_map = |fields: &Fields, path: &FieldPath| {
+        value_at(fields, path).is_some_and(|value| value.is_object())
+    };
+    std::iter::successors(path.parent(), FieldPath::parent)
+        .filter(|map| is_map(&folded.fields, map) && !is_map(&base.fields, map))
+        .last()
 }

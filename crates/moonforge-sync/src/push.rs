@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
+use moonforge_model::coverage::reached;
 use moonforge_model::mutant::{Mutant, planted};
 use moonforge_model::{DocRef, ParkReason, Priority};
 use moonforge_ports::{RemoteError, RemoteErrorKind, RemoteWrite};
@@ -138,6 +139,7 @@ impl Run<'_> {
             }
             match answer {
                 Ok(answer) => {
+                    reached(|| "commit: Applied".to_owned());
                     pace.tries = 0;
                     let took = self.clock.monotonic().saturating_sub(started);
                     if took < BRISK {
@@ -277,6 +279,7 @@ impl Run<'_> {
         words: String,
     ) -> Result<(), StoreError> {
         tracing::warn!(%doc, reason = reason.code(), "parked");
+        reached(|| format!("parked: {}", reason.code()));
         let doc = doc.clone();
         self.store
             .write(move |tx| Box::pin(async move { tx.park(&doc, reason, &words).await }))

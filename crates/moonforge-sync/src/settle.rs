@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use moonforge_model::coverage::reached;
 use moonforge_model::{Row, Version, WriterMark};
 use moonforge_store::Incarnations;
 
@@ -47,30 +48,34 @@ pub(crate) fn settle(
         let sent = || rows.iter().filter(|r| r.sent).map(|r| r.n);
         let Some(entry) = version.writer(uid, incarnation) else {
             if before.is_some() {
+                reached(|| "settle: an erased entry".to_owned());
                 result.undecidable.extend(sent());
             }
             continue;
         };
         if before.is_some_and(|b| b.n > entry.n) {
+            reached(|| "settle: a sunken entry".to_owned());
             result.undecidable.extend(sent());
             continue;
         }
-        let reached = || rows.iter().filter(|r| r.n <= entry.n).map(|r| r.n);
-        match origin(
+        let up_to_it = || rows.iter().filter(|r| r.n <= entry.n).map(|r| r.n);
+        let origin = origin(
             incarnation,
             entry,
             before,
             &rows,
             settled.get(incarnation),
             incarnations,
-        ) {
+        );
+        reached(|| format!("settle: {origin:?}"));
+        match origin {
             Origin::Ours => {
-                result.covered.extend(reached());
+                result.covered.extend(up_to_it());
                 result.settled.insert(incarnation.to_owned(), entry.clone());
             }
             Origin::Old => {}
             Origin::Copy => {
-                result.undecidable.extend(reached());
+                result.undecidable.extend(up_to_it());
                 result.settled.insert(incarnation.to_owned(), entry.clone());
                 result.copied |= incarnation == incarnations.current;
             }
@@ -79,6 +84,7 @@ pub(crate) fn settle(
     result
 }
 
+#[derive(Debug)]
 enum Origin {
     /// A row of this file, or of the file that it was copied from.
     Ours,

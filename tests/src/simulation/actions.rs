@@ -28,6 +28,9 @@ fn path(text: &str) -> moonforge_model::FieldPath {
 impl World {
     /// One edit on a device, as its person sees it.
     pub(crate) async fn edit(self: &Arc<Self>, device: &Arc<Device>) {
+        if self.rng.one_in(4) && self.save_form(device).await {
+            return;
+        }
         let campaign = format!("c{}", self.rng.below(2));
         let entity = doc("entities", &format!("{campaign}-e{}", self.rng.below(3)));
         let scene = doc("scenes", &format!("{campaign}-s{}", self.rng.below(2)));
@@ -45,12 +48,7 @@ impl World {
             19 => doc("secrets", &format!("entities~{campaign}-e0")),
             _ => entity,
         };
-        let number = {
-            let mut outcome = self.outcome.lock().expect("no panic while held");
-            outcome.edits += 1;
-            outcome.edits
-        };
-        let unique = format!("{}-{number}", device.name);
+        let unique = self.unique(device);
         let store = device.store();
         let at = device.engine().edit_time().await.expect("the store reads");
         let view = {
@@ -64,6 +62,10 @@ impl World {
             }
         };
         let live = view.as_ref().is_some_and(|v| v.deleted.is_none());
+        if let Some(view) = view.as_ref().filter(|_| live && self.rng.one_in(6)) {
+            let read = (target.clone(), view.fields.clone());
+            *device.form.lock().expect("no panic while held") = Some(read);
+        }
         let (result, edit) = match (choice, &view) {
             (_, None) => {
                 let created = self.creation(&target, &campaign, &unique);
@@ -98,6 +100,49 @@ impl World {
                 )
             }
         };
+        self.note(device, target, edit, result);
+    }
+
+    /// A value that nobody else writes.
+    fn unique(&self, device: &Device) -> String {
+        let mut outcome = self.outcome.lock().expect("no panic while held");
+        outcome.edits += 1;
+        format!("{}-{}", device.name, outcome.edits)
+    }
+
+    /// Saves what was open on the screen, with one field changed, over whatever came since. False where nothing was open.
+    async fn save_form(self: &Arc<Self>, device: &Arc<Device>) -> bool {
+        let form = device.form.lock().expect("no panic while held").take();
+        let Some((target, read)) = form else {
+            return false;
+        };
+        let unique = self.unique(device);
+        let field = match target.collection.as_str() {
+            "scenes" | "sessions" => "title",
+            "secrets" => "info",
+            _ => "name",
+        };
+        let mut left = read.clone();
+        left.insert(field.to_owned(), unique.as_str().into());
+        self.oracle
+            .lock()
+            .expect("no panic while held")
+            .written_in_a_form(&unique);
+        let edit = Edit::Set {
+            path: path(field),
+            seen: read.get(field).cloned(),
+            value: unique,
+        };
+        let at = device.engine().edit_time().await.expect("the store reads");
+        match device.store().upsert(target.clone(), read, left, at).await {
+            // Deleted meanwhile, or no longer for these eyes.
+            Err(StoreError::Deleted(_) | StoreError::NotFound(_)) => {}
+            result => self.note(device, target, edit, result.map(|_| ())),
+        }
+        true
+    }
+
+    fn note(&self, device: &Device, target: DocRef, edit: Edit, result: Result<(), StoreError>) {
         let certain = match result {
             Ok(()) => true,
             // Killed around the commit: it may be there without having been acknowledged.

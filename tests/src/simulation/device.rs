@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use moonforge_model::Timestamp;
+use moonforge_model::{DocRef, Fields, Timestamp};
 use moonforge_ports::{Clock, RandomExt, RemoteStore};
 use moonforge_store::{Durability, Store, StoreError, StoreOptions, TransactionProbe};
 use moonforge_sync::SyncEngine;
@@ -90,6 +90,8 @@ pub(crate) struct Device {
     pub(crate) syncing: AtomicBool,
     pub(crate) starts: AtomicU64,
     pub(crate) old_copy: Mutex<Option<OldCopy>>,
+    /// What a person has open on the screen: a document as it was when it was read.
+    pub(crate) form: Mutex<Option<(DocRef, Fields)>>,
 }
 
 impl Device {
@@ -118,6 +120,7 @@ impl Device {
             syncing: AtomicBool::new(false),
             starts: AtomicU64::new(0),
             old_copy: Mutex::new(None),
+            form: Mutex::new(None),
         });
         device.reopen().await;
         device
@@ -133,6 +136,7 @@ impl Device {
 
     async fn reopen(&self) {
         self.killer.countdown.store(-1, Ordering::Relaxed);
+        *self.form.lock().expect("no panic while held") = None;
         let store = Store::open(&self.path, self.options())
             .await
             .expect("the file opens again");

@@ -8,8 +8,35 @@
 mod actions;
 mod agreement;
 mod device;
+mod faults;
 mod oracle;
+mod overwrites;
 mod upheavals;
 mod world;
 
 pub use world::{Outcome, Profile, run_seed};
+
+/// What seeds are played as, in turn.
+pub const PROFILES: [Profile; 8] = [
+    Profile::Mixed,
+    Profile::LostAnswers,
+    Profile::SlowCommits,
+    Profile::Copies,
+    Profile::Consoles,
+    Profile::PutBack,
+    Profile::Erasers,
+    Profile::Members,
+];
+
+/// Steps of a history.
+const STEPS: u32 = 40;
+
+/// Plays a seed on a runtime of its own, in its profile. Panics with a sentence where an invariant breaks.
+pub fn play(seed: u64) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let profile = PROFILES[(seed % PROFILES.len() as u64) as usize];
+    runtime.block_on(run_seed(seed, profile, STEPS))
+}

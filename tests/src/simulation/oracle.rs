@@ -7,6 +7,7 @@ use moonforge_model::{ConflictReason, DocRef, FieldPath, Folded, PatchOp, value_
 use moonforge_store::JournalEntry;
 use serde_json::Value;
 
+use super::overwrites::{no_silent_overwrite, nobody_conflicts_with_himself};
 use super::world::{Profile, World};
 
 /// One thing that a person did.
@@ -43,10 +44,10 @@ pub(crate) enum Edit {
 }
 
 #[derive(Clone, Debug)]
-struct Recorded {
+pub(super) struct Recorded {
     device: String,
-    doc: DocRef,
-    edit: Edit,
+    pub(super) doc: DocRef,
+    pub(super) edit: Edit,
     /// Acknowledged; otherwise it may be there or not.
     certain: bool,
 }
@@ -54,9 +55,11 @@ struct Recorded {
 /// Everything that was done.
 #[derive(Debug, Default)]
 pub(crate) struct Oracle {
-    edits: Vec<Recorded>,
+    pub(super) edits: Vec<Recorded>,
     /// Copies and what they were copied from.
     copies: BTreeMap<String, String>,
+    /// Values that were written into a form: over whatever had come since it was opened.
+    pub(super) forms: BTreeSet<String>,
     /// What stood in journals that are no more.
     journal: Vec<JournalEntry>,
 }
@@ -69,6 +72,10 @@ impl Oracle {
             edit,
             certain,
         });
+    }
+
+    pub(crate) fn written_in_a_form(&mut self, value: &str) {
+        self.forms.insert(value.to_owned());
     }
 
     /// How much was done so far.
@@ -100,12 +107,12 @@ impl Oracle {
 
 pub(super) struct Evidence {
     pub(super) server: BTreeMap<DocRef, Folded>,
-    journal: Vec<JournalEntry>,
+    pub(super) journal: Vec<JournalEntry>,
 }
 
 impl Evidence {
     /// Whether a journal tells of this text's loss in this document.
-    fn told(&self, doc: &DocRef, text: &str) -> bool {
+    pub(super) fn told(&self, doc: &DocRef, text: &str) -> bool {
         self.journal.iter().any(|e| {
             e.doc == *doc
                 && (e.conflict.lost.to_string().contains(text)
@@ -330,12 +337,13 @@ fn nothing_vanishes(oracle: &Oracle, evidence: &Evidence, world: &World) {
             }
             Edit::Set { path, value, .. } => {
                 // The same person may have written over it before it left.
-                let replaced = oracle.edits[at + 1..].iter().any(|later| {
-                    later.doc == *doc
-                        && matches!(&later.edit, Edit::Set { path: p, seen: Some(seen), .. }
-                            if p == path && seen.as_str() == Some(value))
-                        || later.doc == *doc
-                            && matches!(&later.edit, Edit::Remove { entry, .. } if entry.covers(path))
+                let mut later = oracle.edits[at + 1..].iter().filter(|e| e.doc == *doc);
+                let replaced = later.any(|later| match &later.edit {
+                    Edit::Set { path: p, seen, .. } => {
+                        p == path && seen.as_ref().and_then(Value::as_str) == Some(value)
+                    }
+                    Edit::Remove { entry, .. } => entry.covers(path),
+                    _ => false,
                 });
                 assert!(
                     there(path, value)
@@ -356,88 +364,6 @@ fn nothing_vanishes(oracle: &Oracle, evidence: &Evidence, world: &World) {
     no_silent_overwrite(oracle, evidence, world);
     // A file that was put back conflicts with its own past.
     if world.profile != Profile::PutBack {
-        nobody_conflicts_with_himself(evidence);
-    }
-}
-
-/// What one person writes twice on one device is no conflict. (Each value begins with its device's name.)
-fn nobody_conflicts_with_himself(evidence: &Evidence) {
-    for entry in evidence
-        .journal
-        .iter()
-        .filter(|e| e.conflict.reason == ConflictReason::Overwritten)
-    {
-        let author = |value: &Value| {
-            value
-                .as_str()
-                .and_then(|text| text.split_once('-'))
-                .map(|(device, _)| device.to_owned())
-        };
-        let (kept, lost) = (author(&entry.conflict.kept), author(&entry.conflict.lost));
-        let is_text = entry
-            .conflict
-            .lost
-            .as_str()
-            .is_some_and(|t| t.contains('\n'));
-        assert!(
-            kept != lost || kept.is_none() || is_text,
-            "{} {}: {} conflicts with {} of the same device",
-            entry.doc,
-            entry.conflict.field,
-            entry.conflict.lost,
-            entry.conflict.kept
-        );
-    }
-}
-
-/// Invariant 8 again, from the server's side: whoever replaced a value had seen it, or has a journal entry of it.
-fn no_silent_overwrite(oracle: &Oracle, evidence: &Evidence, world: &World) {
-    let mut written: BTreeMap<(&DocRef, &FieldPath, &str), Option<&Value>> = BTreeMap::new();
-    for recorded in &oracle.edits {
-        if let Edit::Set { path, value, seen } = &recorded.edit {
-            written.insert((&recorded.doc, path, value), seen.as_ref());
-        }
-    }
-    let mut now: BTreeMap<(DocRef, FieldPath), Value> = BTreeMap::new();
-    for applied in world.server.history() {
-        let Some(fields) = &applied.fields else {
-            continue;
-        };
-        for (doc, path, value) in written.keys() {
-            if **doc != applied.doc {
-                continue;
-            }
-            let there = value_at(fields, path);
-            if there.is_none() {
-                now.remove(&((*doc).clone(), (*path).clone()));
-            }
-            let Some(new) = there.filter(|v| v.as_str() == Some(*value)) else {
-                continue;
-            };
-            let before = now.insert(((*doc).clone(), (*path).clone()), new.clone());
-            let Some(before) = before.filter(|b| b != new) else {
-                continue;
-            };
-            // Follow what the author saw back through what he wrote himself; or it was removed, and came anew.
-            let mut knew = oracle.edits.iter().any(|removal| {
-                removal.doc == **doc
-                    && matches!(&removal.edit, Edit::Remove { entry, seen }
-                        if entry.covers(path) && seen.as_ref() == Some(&before))
-            });
-            let mut at = Some(*value);
-            for _ in 0..100 {
-                let Some(text) = at else { break };
-                let Some(seen) = written.get(&(*doc, *path, text)).copied().flatten() else {
-                    break;
-                };
-                knew |= *seen == before;
-                at = seen.as_str();
-            }
-            let text = before.as_str().unwrap_or_default();
-            assert!(
-                knew || evidence.told(doc, text),
-                "{doc} {path}: {text} was silently replaced by {value}"
-            );
-        }
+        nobody_conflicts_with_himself(oracle, evidence);
     }
 }

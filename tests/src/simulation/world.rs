@@ -1,5 +1,6 @@
 //! The world of one seed: server, devices, and the order in which things happen.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use moonforge_model::{DocRef, Fields, Timestamp};
-use moonforge_ports::{Clock, RemoteErrorKind};
+use moonforge_ports::Clock;
 use moonforge_store::StoreError;
 use moonforge_sync::{SyncError, SyncOptions};
 use moonforge_testkit::clock::ManualClock;
@@ -18,6 +19,7 @@ use moonforge_testkit::simulated::{
 };
 
 use super::device::Device;
+use super::faults::Quiet;
 use super::oracle::Oracle;
 
 /// What happens often in a history.
@@ -50,10 +52,25 @@ pub struct Outcome {
     pub edits: u64,
     /// Syncs that were begun.
     pub syncs: u64,
-    /// Faults that befell calls.
-    pub faults: u64,
+    /// Things that happened: edits, syncs and whatever else the driver draws.
+    pub steps: u64,
+    /// Faults that befell calls, by kind.
+    pub faults: BTreeMap<&'static str, u64>,
     /// Kills.
     pub kills: u64,
+}
+
+impl Outcome {
+    /// Counts another seed's figures in.
+    pub fn add(&mut self, other: &Self) {
+        self.edits += other.edits;
+        self.syncs += other.syncs;
+        self.steps += other.steps;
+        self.kills += other.kills;
+        for (kind, count) in &other.faults {
+            *self.faults.entry(kind).or_default() += count;
+        }
+    }
 }
 
 pub(crate) struct World {
@@ -67,6 +84,8 @@ pub(crate) struct World {
     pub(crate) folder: PathBuf,
     pub(crate) calm: AtomicBool,
     depth: AtomicU32,
+    /// Until when each device is to be quiet, by a `Retry-After`.
+    pub(crate) quiet: Mutex<BTreeMap<String, Quiet>>,
     /// Whether the trace is printed as it comes about.
     aloud: bool,
     /// Documents of commits whose sender died before the answer.
@@ -105,48 +124,6 @@ impl World {
         self.clock.advance(span);
     }
 
-    fn fault(&self, call: &Call) -> Fault {
-        if self.calm.load(Ordering::Relaxed) {
-            return Fault::None;
-        }
-        let chance = match self.profile {
-            Profile::LostAnswers => 3,
-            Profile::Mixed
-            | Profile::SlowCommits
-            | Profile::Copies
-            | Profile::Consoles
-            | Profile::PutBack
-            | Profile::Erasers
-            | Profile::Members => 6,
-        };
-        if !self.rng.one_in(chance) {
-            return Fault::None;
-        }
-        self.outcome.lock().expect("no panic while held").faults += 1;
-        let commit = call.kind == CallKind::Commit;
-        match (self.profile, commit) {
-            (Profile::LostAnswers, true) => return Fault::LostAnswer,
-            (Profile::SlowCommits, true) => return Fault::LateVisible,
-            _ => {}
-        }
-        match self.rng.below(12) {
-            0 => Fault::NeverSent,
-            1 => Fault::LostRequest,
-            2 | 3 => Fault::LostAnswer,
-            4 => Fault::Late,
-            5 => Fault::LateVisible,
-            6 => Fault::Status(RemoteErrorKind::Unavailable, None),
-            7 => Fault::Status(
-                RemoteErrorKind::ResourceExhausted,
-                Some(Duration::from_secs(self.rng.below(20))),
-            ),
-            8 => Fault::Status(RemoteErrorKind::Aborted, None),
-            9 => Fault::CutStream(self.rng.below(4) as usize),
-            10 => Fault::EndStream(self.rng.below(4) as usize),
-            _ => Fault::Status(RemoteErrorKind::Unauthenticated, None),
-        }
-    }
-
     /// Runs a device's sync until it ends or is killed.
     pub(crate) async fn sync(
         self: &Arc<Self>,
@@ -158,6 +135,11 @@ impl World {
         }
         self.outcome.lock().expect("no panic while held").syncs += 1;
         self.depth.fetch_add(1, Ordering::Relaxed);
+        // Who asks for a sync doesn't wait for what an earlier one was told.
+        self.quiet
+            .lock()
+            .expect("no panic while held")
+            .remove(&device.name);
         let engine = device.engine();
         let campaigns = self.campaigns_there();
         let result = tokio::select! {
@@ -221,6 +203,7 @@ impl Gate for Interludes {
         let Some(world) = self.0.upgrade() else {
             return;
         };
+        world.check_quiet(&point);
         world.log(format!(
             "{} {:?} {:?} {:?} {}",
             point.call.device,
@@ -293,6 +276,7 @@ impl World {
 
     /// One step of the history.
     async fn step(self: &Arc<Self>) {
+        self.outcome.lock().expect("no panic while held").steps += 1;
         let devices = self.device_list();
         let device = &devices[self.rng.below(devices.len() as u64) as usize];
         match self.rng.below(20) {
@@ -350,6 +334,7 @@ pub async fn run_seed(seed: u64, profile: Profile, steps: u32) -> Outcome {
         depth: AtomicU32::new(0),
         aloud: std::env::var_os("SIMULATE_TRACE").is_some(),
         struck: Mutex::default(),
+        quiet: Mutex::default(),
     });
     for n in 0..2 + world.rng.below(2) {
         world

@@ -1,0 +1,103 @@
+//! Who may replace whose value.
+
+use std::collections::BTreeMap;
+
+use moonforge_model::{ConflictReason, DocRef, FieldPath, value_at};
+use serde_json::Value;
+
+use super::oracle::{Edit, Evidence, Oracle};
+use super::world::World;
+
+/// What one person writes twice on one device is no conflict, but for a form that was open meanwhile. (Each value begins
+/// with its device's name.)
+pub(super) fn nobody_conflicts_with_himself(oracle: &Oracle, evidence: &Evidence) {
+    for entry in evidence
+        .journal
+        .iter()
+        .filter(|e| e.conflict.reason == ConflictReason::Overwritten)
+    {
+        let author = |value: &Value| {
+            value
+                .as_str()
+                .and_then(|text| text.split_once('-'))
+                .map(|(device, _)| device.to_owned())
+        };
+        let (kept, lost) = (author(&entry.conflict.kept), author(&entry.conflict.lost));
+        let in_a_form = entry
+            .conflict
+            .kept
+            .as_str()
+            .is_some_and(|v| oracle.forms.contains(v));
+        let is_text = entry
+            .conflict
+            .lost
+            .as_str()
+            .is_some_and(|t| t.contains('\n'));
+        assert!(
+            kept != lost || kept.is_none() || is_text || in_a_form,
+            "{} {}: {} conflicts with {} of the same device",
+            entry.doc,
+            entry.conflict.field,
+            entry.conflict.lost,
+            entry.conflict.kept
+        );
+    }
+}
+
+/// Invariant 8 again, from the server's side: whoever replaced a value had seen it, or has a journal entry of it.
+pub(super) fn no_silent_overwrite(oracle: &Oracle, evidence: &Evidence, world: &World) {
+    let mut written: BTreeMap<(&DocRef, &FieldPath, &str), Option<&Value>> = BTreeMap::new();
+    for recorded in &oracle.edits {
+        if let Edit::Set { path, value, seen } = &recorded.edit {
+            written.insert((&recorded.doc, path, value), seen.as_ref());
+        }
+    }
+    let mut now: BTreeMap<(DocRef, FieldPath), Value> = BTreeMap::new();
+    for applied in world.server.history() {
+        let Some(fields) = &applied.fields else {
+            continue;
+        };
+        for (doc, path, value) in written.keys() {
+            if **doc != applied.doc {
+                continue;
+            }
+            let there = value_at(fields, path);
+            if there.is_none() {
+                now.remove(&((*doc).clone(), (*path).clone()));
+            }
+            let Some(new) = there.filter(|v| v.as_str() == Some(*value)) else {
+                continue;
+            };
+            let before = now.insert(((*doc).clone(), (*path).clone()), new.clone());
+            let Some(before) = before.filter(|b| b != new) else {
+                continue;
+            };
+            // Follow what the author saw back through what he wrote himself; or it was removed, and came anew.
+            let mut knew = oracle.edits.iter().any(|removal| {
+                removal.doc == **doc
+                    && matches!(&removal.edit, Edit::Remove { entry, seen }
+                        if entry.covers(path) && seen.as_ref() == Some(&before))
+            });
+            let mut known: Vec<&str> = vec![value];
+            let mut next = 0;
+            while let Some(text) = known.get(next).copied() {
+                next += 1;
+                let seen = written.get(&(*doc, *path, text)).copied().flatten();
+                // What a form was saved over is in the journal; its author had written it, or seen it come.
+                let told = evidence.journal.iter().filter_map(|entry| {
+                    let here = entry.doc == **doc && entry.conflict.kept.as_str() == Some(text);
+                    here.then_some(&entry.conflict.lost)
+                });
+                for value in seen.into_iter().chain(told) {
+                    knew |= *value == before;
+                    known.extend(value.as_str().filter(|text| !known.contains(text)));
+                }
+            }
+            let text = before.as_str().unwrap_or_default();
+            assert!(
+                knew || evidence.told(doc, text),
+                "{doc} {path}: {text} was silently replaced by {value}"
+            );
+        }
+    }
+}
