@@ -288,23 +288,26 @@ INSERT INTO outbox_ops (incarnation, op_id, collection, doc_id, operation, paylo
 SELECT '', lower(hex(randomblob(16))), 'campaigns', c.id, 'create',
        json_object('kind', 'create', 'fields', json(c.body)), c.updated_at, c.updated_at
 FROM campaigns c
-WHERE EXISTS (SELECT 1 FROM campaign_local_metas m
-              WHERE m.collection = 'campaigns' AND m.doc_id = c.id AND m.dirty = 1)
-  AND NOT EXISTS (SELECT 1 FROM outbox_ops o WHERE o.collection = 'campaigns' AND o.doc_id = c.id)
+WHERE c.id IN (SELECT doc_id FROM campaign_local_metas WHERE collection = 'campaigns' AND dirty = 1)
+  AND c.id NOT IN (SELECT doc_id FROM outbox_ops WHERE collection = 'campaigns')
 ORDER BY c.rowid;
 
 INSERT INTO local_metas (doc_ref, collection, doc_id, dirty, last_synced_at, base_state, base)
 SELECT d.collection || '/' || d.doc_id, d.collection, d.doc_id,
        EXISTS (SELECT 1 FROM outbox_ops o WHERE o.collection = d.collection AND o.doc_id = d.doc_id),
-       (SELECT max(at) * 1000000
-        FROM (SELECT CASE typeof(m.last_synced_at) WHEN 'text' THEN unixepoch(m.last_synced_at)
-                                                   ELSE CAST(m.last_synced_at AS INTEGER) END AS at
-              FROM campaign_local_metas m WHERE m.collection = d.collection AND m.doc_id = d.doc_id)
-        WHERE at BETWEEN -62135596800 AND 253402300799),
+       m.at * 1000000,
        'unknown',
        (SELECT c.body FROM campaigns c WHERE d.collection = 'campaigns' AND c.id = d.doc_id)
 FROM (SELECT 'campaigns' AS collection, id AS doc_id FROM campaigns
-      UNION SELECT collection, doc_id FROM outbox_ops) d;
+      UNION SELECT collection, doc_id FROM outbox_ops) d
+LEFT JOIN (SELECT collection, doc_id, max(at) AS at
+           FROM (SELECT collection, doc_id,
+                     CASE typeof(last_synced_at) WHEN 'text' THEN unixepoch(last_synced_at)
+                                                 ELSE CAST(last_synced_at AS INTEGER) END AS at
+                 FROM campaign_local_metas)
+           WHERE at BETWEEN -62135596800 AND 253402300799
+           GROUP BY collection, doc_id) m
+    ON m.collection = d.collection AND m.doc_id = d.doc_id;
 
 DROP TABLE carried_campaigns;
 DROP TABLE carried_outbox_ops;

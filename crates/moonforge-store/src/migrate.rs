@@ -250,11 +250,10 @@ async fn count_v1(
         "WITH carried AS (
              SELECT firebase_id FROM campaigns WHERE id NOT IN (SELECT value FROM json_each(?1))),
          half_written AS (
-             SELECT firebase_id FROM carried c WHERE EXISTS (
-                 SELECT 1 FROM campaign_local_metas m
-                 WHERE m.collection = 'campaigns' AND m.doc_id = c.firebase_id AND m.dirty = 1)
-             AND NOT EXISTS (
-                 SELECT 1 FROM outbox_ops o WHERE o.collection = 'campaigns' AND o.doc_id = c.firebase_id))
+             SELECT firebase_id FROM carried
+             WHERE firebase_id IN (
+                 SELECT doc_id FROM campaign_local_metas WHERE collection = 'campaigns' AND dirty = 1)
+             AND firebase_id NOT IN (SELECT doc_id FROM outbox_ops WHERE collection = 'campaigns'))
          SELECT (SELECT count(*) FROM carried),
                 (SELECT count(*) FROM half_written)
                     + (SELECT count(*) FROM (SELECT DISTINCT collection, doc_id FROM outbox_ops)),

@@ -72,6 +72,8 @@ async fn references_that_dangled_before_stop_nothing() {
     let file = v1(dir.path(), more).await;
     let store = open(&file).await;
     assert_eq!(store.migrated().unwrap().documents, 3);
+    let codes = store.doctor().await.unwrap().into_iter().map(|f| f.code);
+    assert_eq!(codes.collect::<Vec<_>>(), ["foreign_key"]);
     store.close().await;
     assert_eq!(number(&file, "SELECT sum(campaign) FROM maps").await, 78);
 }
