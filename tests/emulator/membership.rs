@@ -14,6 +14,7 @@ crate::scenario::scenarios! {
         a_player_writes_the_log_and_nothing_else_of_a_session,
         who_is_removed_keeps_unsent_edits_alone_and_gets_all_back_on_return,
         who_leaves_gives_the_documents_back,
+        a_dm_lets_in_a_player_whom_the_owner_lets_in_too,
         withdrawn_visibility_takes_the_document_from_players,
         a_second_account_is_refused_the_file;
 }
@@ -233,6 +234,42 @@ async fn who_leaves_gives_the_documents_back(world: World) {
         gm.value("campaigns", C, "/memberUids").await,
         json!(["gm", "dee"])
     );
+}
+
+async fn a_dm_lets_in_a_player_whom_the_owner_lets_in_too(world: World) {
+    let (gm, _) = two(&world, &world_of_two_levels()).await;
+    let dee = world.device("dee", "dee").await;
+    dee.sync_well().await;
+    let odd = "m.a-x";
+    for (device, others) in [(&dee, ["ada", odd]), (&gm, ["max", odd])] {
+        for uid in others {
+            let role = format!("roles.`{uid}`");
+            let edits = [
+                ("add", "memberUids", json!(uid)),
+                ("set", role.as_str(), json!("player")),
+            ];
+            device.patch("campaigns", C, &edits).await;
+        }
+    }
+    gm.sync_well().await;
+    let report = dee.sync_well().await;
+    assert_eq!(
+        (&report["parked"], &report["pushed"]),
+        (&json!(0), &json!(1)),
+        "{report}"
+    );
+    world.settle(&[&gm, &dee]).await;
+    assert_eq!(
+        gm.value("campaigns", C, "/roles").await,
+        json!({ "pia": "player", "max": "player", "ada": "player", odd: "player" })
+    );
+    // He also shows one out again.
+    let out = [
+        ("remove", "memberUids", json!("ada")),
+        ("unset", "roles.ada", json!(null)),
+    ];
+    dee.patch("campaigns", C, &out).await;
+    assert_eq!(dee.sync_well().await["parked"], 0);
 }
 
 async fn withdrawn_visibility_takes_the_document_from_players(world: World) {
