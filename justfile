@@ -31,7 +31,11 @@ test:
 
 # Play N random histories in release; SIMULATE_FIRST_SEED says where to begin.
 simulate N="2000":
-    SIMULATE_SEEDS={{N}} cargo test --release --locked -p moonforge-e2e --test simulation
+    SIMULATE_SEEDS={{N}} cargo test --release --locked -p moonforge-e2e --features simulation --test simulation -- --nocapture
+
+# Plant each mistake in the engine and see that the simulation finds it; MUTANT=name tries one.
+mutants:
+    cargo test --release --locked -p moonforge-e2e --features simulation --test mutants -- --nocapture
 
 # The story of two devices, told by the real engine.
 demo:

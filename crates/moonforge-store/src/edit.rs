@@ -1,5 +1,6 @@
 //! What a person writes: each call is one transaction that changes the document and queues the edit.
 
+use moonforge_model::mutant::{Mutant, planted};
 use moonforge_model::{
     CollectionConfig, DocRef, Fields, PatchOp, Row, RowOp, Timestamp, apply, as_text_edit,
     canonical_fields, canonical_op, check_patch, diff_present, validate, validate_edit, value_at,
@@ -9,7 +10,7 @@ use serde_json::Value;
 
 use crate::error::StoreError;
 use crate::open::Store;
-use crate::overwrite::{Seen, edits, fitted, unseen};
+use crate::overwrite::{Seen, edits, everything, fitted, unseen};
 use crate::state::{Base, DocState};
 use crate::tx::WriteTx;
 
@@ -118,7 +119,10 @@ impl Store {
                 let config = tx.config(&doc.collection)?;
                 let read = canonical_fields(without_reserved(snapshot));
                 let mut left = canonical_fields(without_reserved(new));
-                let ops = edits(&config, &read, &mut left);
+                let ops = match planted(Mutant::UpsertWhole) {
+                    true => everything(&left),
+                    false => edits(&config, &read, &mut left),
+                };
                 tx.edit(&doc, Seen::Snapshot { read, left }, ops, at).await
             })
         })

@@ -25,6 +25,15 @@ pub(crate) enum Seen {
     },
 }
 
+/// What a mistaken upsert sends: each field of the form.
+pub(crate) fn everything(left: &Fields) -> Vec<PatchOp> {
+    let set = |(name, value): (&String, &Value)| PatchOp::Set {
+        path: FieldPath::field(name),
+        value: value.clone(),
+    };
+    left.iter().map(set).collect()
+}
+
 /// The edits that turn `read` into `left`.
 ///
 /// Typed values leave out an empty map. So a map that isn't in `left` was emptied: of what was seen in it nothing stays, and
