@@ -35,23 +35,25 @@ fn item(entry: &OutboxEntry) -> Value {
         "state": state(entry),
         "attempts": entry.row.attempts,
         "error": row.parked.map(|reason| reason.code()),
-        "message": row.parked.and(entry.row.error.as_deref()),
+        "message": entry.row.error,
         "edited_at": row.edited_at,
     })
 }
 
 fn row(entry: &OutboxEntry) -> Vec<String> {
-    let why = entry.row.row.parked.map(|reason| {
-        let said = entry.row.error.as_deref().unwrap_or_default();
-        format!("{}: {said}", reason.code())
-    });
+    // One that isn't parked and says something waits for an app that can send it.
+    let said = entry.row.error.as_deref().unwrap_or_default();
+    let why = match entry.row.row.parked {
+        Some(reason) => format!("{}: {said}", reason.code()),
+        None => said.to_owned(),
+    };
     vec![
         entry.row.row.n.to_string(),
         entry.doc.to_string(),
         entry.row.row.op.name().to_owned(),
         state(entry).to_owned(),
         entry.row.attempts.to_string(),
-        why.unwrap_or_default(),
+        why,
     ]
 }
 

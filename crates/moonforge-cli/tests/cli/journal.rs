@@ -57,6 +57,53 @@ fn the_outbox_lists_what_waits() {
 }
 
 #[test]
+fn the_edits_of_another_apps_collection_wait_and_say_why() {
+    use moonforge::{Collection, CollectionConfig, Moonforge};
+    let scratch = Scratch::new();
+    let device = scratch.device("a").with_a_scene();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let factions = Collection::new("factions").unwrap();
+        let forge = Moonforge::builder(&device.db)
+            .register(CollectionConfig::new(factions, []))
+            .open()
+            .await
+            .unwrap();
+        let faction = json!({"campaignId": "k", "name": "Ashen Hand"});
+        let documents = forge.documents("factions").unwrap();
+        documents.put("f", faction).await.unwrap();
+        forge.close().await;
+    });
+    let synced = device.run(&["sync"]).exits(3).json();
+    assert_eq!(
+        (&synced["pushed"], &synced["parked"]),
+        (&json!(2), &json!(0))
+    );
+    let rows = items(&device, &["outbox", "ls"]);
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_eq!(
+        (&rows[0]["id"], &rows[0]["state"]),
+        (&json!("f"), &json!("pending"))
+    );
+    let why = rows[0]["message"].as_str().unwrap();
+    assert!(why.contains("factions"), "{why}");
+    let shown = device.plain(&["outbox", "ls"]).stdout;
+    assert!(shown.contains("no collection"), "{shown}");
+    let seq = rows[0]["seq"].to_string();
+    assert_eq!(device.ok(&["outbox", "discard", &seq])["discarded"], 1);
+    assert!(items(&device, &["outbox", "ls"]).is_empty());
+    let lost = items(&device, &["conflicts", "ls"]);
+    assert_eq!(
+        (
+            &lost[0]["field"],
+            &lost[0]["lost"]["name"],
+            &lost[0]["can_take"]
+        ),
+        (&json!("*"), &json!("Ashen Hand"), &json!(false))
+    );
+}
+
+#[test]
 fn a_discarded_edit_is_undone_and_can_be_taken_back() {
     let scratch = Scratch::new();
     let device = scratch.device("a").with_a_scene();
