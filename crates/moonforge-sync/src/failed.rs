@@ -68,8 +68,12 @@ impl Run<'_> {
                     .await?;
             }
             Next::Park(reason) => {
-                for doc in &docs {
-                    self.park(doc, reason, &error).await?;
+                for sent in &planned {
+                    let reason = match reason {
+                        ParkReason::Invalid if sent.is_too_large() => ParkReason::TooLarge,
+                        reason => reason,
+                    };
+                    self.park(&sent.write.doc, reason, &error).await?;
                 }
             }
             Next::Door | Next::Again => work.push(docs),

@@ -7,7 +7,7 @@ use moonforge_model::{
     CollectionConfig, Envelope, FieldPath, Fields, Folded, Guard, Row, TOMBSTONE_RETENTION,
     Timestamp, Version, WriterMark, Writers, canonical_fields, set_at, time_value, value_at,
 };
-use moonforge_ports::{Precondition, RemoteWrite, WriteResult};
+use moonforge_ports::{MAX_DOCUMENT_BYTES, Precondition, RemoteWrite, WriteResult, document_size};
 use moonforge_store::{Base, DocState};
 use serde_json::{Value, json};
 
@@ -27,6 +27,20 @@ pub(crate) struct Planned {
 }
 
 impl Planned {
+    /// Whether the document would be larger than Firestore allows, of which the write may send only a part.
+    pub(crate) fn is_too_large(&self) -> bool {
+        let Envelope {
+            edited, writers, ..
+        } = &self.version.envelope;
+        let edited: usize = edited.keys().map(|path| path.len() + 9).sum();
+        let marks = writers.values().flatten();
+        let marks: usize = marks
+            .map(|(copy, mark)| copy.len() + mark.op.len() + 20)
+            .sum();
+        let fields = document_size(&self.write.doc, &self.version.fields);
+        fields + edited + marks > MAX_DOCUMENT_BYTES
+    }
+
     /// The version that the remote now holds, known from its answer without a read.
     pub(crate) fn outcome(mut self, result: &WriteResult) -> Version {
         self.version.fields = canonical_fields(self.version.fields);

@@ -194,7 +194,15 @@ impl Run<'_> {
                     let (mut planned, mut rest, mut bytes) = (Vec::new(), Vec::new(), 0);
                     let mut rows = Vec::new();
                     for doc in docs.clone() {
-                        let state = tx.load(&doc).await?;
+                        let state = match tx.load(&doc).await {
+                            Ok(state) => state,
+                            // It waits for `doctor`; the others don't.
+                            Err(StoreError::Corrupt(why)) => {
+                                tracing::warn!(%doc, %why, "can't be read");
+                                continue;
+                            }
+                            Err(error) => return Err(error),
+                        };
                         // A commit that was split may have parted it from its campaign.
                         let waits = !unacknowledged.is_empty()
                             && awaits(&state).is_some_and(|c| {

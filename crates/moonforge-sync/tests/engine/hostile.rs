@@ -1,6 +1,6 @@
 //! What others write must neither stop a sync nor make devices differ.
 
-use moonforge_model::{Collection, CollectionConfig, Registry};
+use moonforge_model::{Collection, CollectionConfig, ParkReason, Registry};
 use moonforge_ports::RemoteErrorKind;
 use moonforge_testkit::simulated::{Call, Fault};
 use serde_json::json;
@@ -130,4 +130,27 @@ async fn what_a_firestore_gives_back_in_another_form_was_edited_by_nobody() {
         assert_eq!(props["at"], json!({"$geo": [53.0, 4.0]}));
         assert_eq!(props["seal"], json!({"$bytes": "/+8="}));
     }
+}
+
+#[tokio::test]
+async fn a_document_that_two_devices_made_too_large_is_parked_as_that() {
+    let cloud = Cloud::new();
+    let (a, b) = (cloud.device(None, "a").await, cloud.device(None, "b").await);
+    let scene = doc("scenes", "s");
+    a.put(&scene, json!({"title": "t", "campaignId": "c"}))
+        .await;
+    a.sync().await;
+    b.sync().await;
+    let much = "x".repeat(600_000);
+    a.patch(&scene, vec![set("summary", much.clone())]).await;
+    b.patch(&scene, vec![set("readAloud", much)]).await;
+    a.sync().await;
+    cloud.pass(5);
+    b.sync().await;
+    let outbox = b.store.outbox().await.unwrap();
+    assert_eq!(outbox[0].row.row.parked, Some(ParkReason::TooLarge));
+    // Cut down, it goes out.
+    b.patch(&scene, vec![set("readAloud", "short")]).await;
+    b.sync().await;
+    assert_eq!(cloud.there(&scene, "readAloud"), Some(json!("short")));
 }

@@ -112,6 +112,11 @@ impl Database {
                 let message = format!("the stored version {there:?} is not {expected}");
                 return Err(error(RemoteErrorKind::FailedPrecondition, message));
             }
+            // Firestore looks at a document's size last, and calls one that is too large an invalid argument.
+            if let Some(fields) = after.get(&write.doc) {
+                check_document(&write.doc, fields)
+                    .map_err(|e| error(RemoteErrorKind::InvalidArgument, e.message))?;
+            }
         }
         let commit_time = self.tick(now);
         let results = writes
@@ -145,11 +150,7 @@ impl Database {
             }
             _ => {}
         }
-        let fields = canonical_fields(write.apply(old, at));
-        // Firestore calls a document that is too large an invalid argument.
-        check_document(&write.doc, &fields)
-            .map_err(|e| error(RemoteErrorKind::InvalidArgument, e.message))?;
-        Ok(fields)
+        Ok(canonical_fields(write.apply(old, at)))
     }
 
     fn store(
