@@ -379,12 +379,20 @@ impl PathMerge<'_> {
         let ours = Value::String(to.clone());
         let wins = !self.changed(&path)
             || self.ours_wins(&path, edited_at, self.their_time(&path), Some(&ours));
-        let merged = merge_text(
-            &from,
-            &to,
-            there,
-            if wins { Side::Ours } else { Side::Theirs },
-        );
+        let (winner, loser) = match wins {
+            true => (Side::Ours, Side::Theirs),
+            false => (Side::Theirs, Side::Ours),
+        };
+        let merged = merge_text(&from, &to, there, winner);
+        // As it would be, had the other side won.
+        let bring_back = match merged.lost.is_empty() {
+            true => Vec::new(),
+            false => vec![PatchOp::Text {
+                path: path.clone(),
+                from: merged.text.clone(),
+                to: merge_text(&from, &to, there, loser).text,
+            }],
+        };
         reached(|| match merged.lost.is_empty() {
             true => "merge: texts join".to_owned(),
             false => "merge: texts overlap".to_owned(),
@@ -399,7 +407,7 @@ impl PathMerge<'_> {
                 LostSide::Local
             },
             reason: ConflictReason::Overwritten,
-            bring_back: Vec::new(),
+            bring_back: bring_back.clone(),
         }));
         (merged.text != *there).then(|| PatchOp::Text {
             from: there.clone(),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::conflict::{ConflictReason, LostSide};
 use crate::fold::fold;
 use crate::merge::{Merged, merge};
-use crate::patch::PatchOp;
+use crate::patch::{PatchOp, apply};
 use crate::registry::Registry;
 use crate::row::{Row, RowOp};
 use crate::schema::CollectionConfig;
@@ -265,6 +265,26 @@ fn where_both_lose_a_part_of_an_entry_the_journal_has_both() {
         json!({"name": "Bat", "currentHp": 15}),
     );
     assert_eq!(lost, [part, whole]);
+}
+
+#[test]
+fn a_lost_line_of_a_text_can_be_brought_back() {
+    let line = |text: &str| {
+        vec![PatchOp::Text {
+            path: "notes".parse().unwrap(),
+            from: "one\ntwo\nthree\n".into(),
+            to: format!("one\n{text}\nthree\n"),
+        }]
+    };
+    for (ours, theirs, kept, lost) in [(30, 20, "mine", "yours"), (20, 30, "yours", "mine")] {
+        let (mut version, merged) = in_order(
+            &[patch(theirs, line("yours"))],
+            &[patch(ours, line("mine"))],
+        );
+        assert_eq!(version.fields["notes"], format!("one\n{kept}\nthree\n"));
+        apply(&mut version.fields, &merged.conflicts[0].bring_back[0]).unwrap();
+        assert_eq!(version.fields["notes"], format!("one\n{lost}\nthree\n"));
+    }
 }
 
 #[test]
