@@ -243,7 +243,8 @@ impl WriteTx {
         at: EditTime,
     ) -> Result<(), StoreError> {
         let incarnation = self.incarnation().await?;
-        for row in &mut state.rows {
+        let waking = !planted(Mutant::ParkedSettledByLater);
+        for row in state.rows.iter_mut().filter(|_| waking) {
             row.row.parked = None;
             row.error = None;
         }

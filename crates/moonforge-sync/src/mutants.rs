@@ -2,7 +2,7 @@
 
 use moonforge_model::mutant::{Mutant, planted};
 use moonforge_model::{DocRef, PatchOp, Row, RowOp, Version, apply};
-use moonforge_store::{DocState, Store, StoreError, WriteTx};
+use moonforge_store::{DocState, PendingDoc, Store, StoreError, WriteTx};
 
 use crate::settle::Settlement;
 
@@ -11,6 +11,31 @@ pub(crate) async fn drop_rows(tx: &mut WriteTx, doc: &DocRef) -> Result<(), Stor
     let mut state = tx.load(doc).await?;
     state.rows.clear();
     tx.save(&mut state).await
+}
+
+/// Documents with rows behind a parked one.
+pub(crate) async fn past_parked(store: &Store) -> Result<Vec<PendingDoc>, StoreError> {
+    let outbox = store.outbox().await?;
+    let parked = |doc: &DocRef| {
+        outbox
+            .iter()
+            .any(|e| e.doc == *doc && e.row.row.parked.is_some())
+    };
+    let mut docs: Vec<PendingDoc> = Vec::new();
+    for entry in outbox
+        .iter()
+        .filter(|e| e.row.row.parked.is_none() && parked(&e.doc))
+    {
+        if !docs.iter().any(|d| d.doc == entry.doc) {
+            docs.push(PendingDoc {
+                doc: entry.doc.clone(),
+                campaign: store.campaign_of(&entry.doc).await?,
+                oldest: entry.row.row.n,
+                sent: entry.row.row.sent,
+            });
+        }
+    }
+    Ok(docs)
 }
 
 /// Forgets what waits to be sent of a campaign.

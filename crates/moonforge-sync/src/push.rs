@@ -10,7 +10,7 @@ use moonforge_ports::{RemoteError, RemoteErrorKind, RemoteWrite};
 use moonforge_store::{DocState, PendingDoc, StoreError};
 
 use crate::apply::{Incoming, Seen};
-use crate::mutants::{comes_to_nothing, drop_rows};
+use crate::mutants::{comes_to_nothing, drop_rows, past_parked};
 use crate::plan::{Planned, plan};
 use crate::run::{Failure, Run, Stop};
 
@@ -65,6 +65,9 @@ impl Run<'_> {
     /// Documents to send: by priority, then age.
     async fn sendable(&self, pace: &Pace) -> Result<VecDeque<PendingDoc>, StoreError> {
         let mut docs = self.store.pending_docs().await?;
+        if planted(Mutant::ParkedSettledByLater) {
+            docs.extend(past_parked(self.store).await?);
+        }
         if planted(Mutant::ParkedBlocksOthers) && self.store.parked_and_waiting().await?.parked > 0
         {
             docs.clear();

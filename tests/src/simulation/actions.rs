@@ -31,13 +31,22 @@ impl World {
         if self.rng.one_in(4) && self.save_form(device).await {
             return;
         }
-        let campaign = format!("c{}", self.rng.below(2));
-        let entity = doc("entities", &format!("{campaign}-e{}", self.rng.below(3)));
+        // What an eraser strikes, and what is crowded, is to be something that many write; what is late, one of many that
+        // are asked for together.
+        let (campaigns, entities) = match self.profile {
+            Profile::Erasers | Profile::Crowded => (1, 1),
+            Profile::SlowCommits => (1, 6),
+            _ => (2, 3),
+        };
+        let campaign = format!("c{}", self.rng.below(campaigns));
+        let entity = format!("{campaign}-e{}", self.rng.below(entities));
+        let entity = doc("entities", &entity);
         let scene = doc("scenes", &format!("{campaign}-s{}", self.rng.below(2)));
         let player = device.remote.uid().as_deref() != Some("gm");
         // What a player does to a campaign is another matter.
         let choice = match self.rng.below(20) {
             choice if player => choice.clamp(2, 15),
+            choice if self.profile == Profile::SlowCommits => choice.clamp(1, 14),
             choice => choice,
         };
         let target = match choice {
@@ -90,7 +99,7 @@ impl World {
                 )
             }
             (_, Some(view)) => {
-                let (op, edit) = self.change(&target, &view.fields, &unique);
+                let (op, edit) = self.change(&device.name, &target, &view.fields, &unique);
                 (
                     store
                         .patch(target.clone(), None, vec![op], at)
@@ -244,7 +253,13 @@ impl World {
         }
     }
 
-    fn change(&self, target: &DocRef, seen: &Fields, unique: &str) -> (PatchOp, Edit) {
+    fn change(
+        &self,
+        author: &str,
+        target: &DocRef,
+        seen: &Fields,
+        unique: &str,
+    ) -> (PatchOp, Edit) {
         let title = match target.collection.as_str() {
             "scenes" | "sessions" => "title",
             _ => "name",
@@ -269,8 +284,15 @@ impl World {
         match (target.collection.as_str(), chance) {
             ("encounters", 0..=8) => self.fight(seen, unique, chance),
             ("entities", 0..=3) => {
-                let by = 1 + self.rng.below(9) as i64;
                 let gold = path("props.gold");
+                // What was just added is often taken back: two edits that come to nothing together.
+                let mine = self.oracle.lock().expect("no panic while held");
+                let added = mine.last_increment(author, target);
+                drop(mine);
+                let by = match added {
+                    Some(by) if self.rng.one_in(2) => -by,
+                    _ => 1 + self.rng.below(9) as i64,
+                };
                 (
                     PatchOp::increment(gold.clone(), by),
                     Edit::Increment { path: gold, by },

@@ -30,7 +30,8 @@ impl World {
             | Profile::Consoles
             | Profile::PutBack
             | Profile::Erasers
-            | Profile::Members => 6,
+            | Profile::Members
+            | Profile::Crowded => 6,
         };
         if !self.rng.one_in(chance) {
             return Fault::None;

@@ -17,7 +17,7 @@ mod world;
 pub use world::{Outcome, Profile, run_seed};
 
 /// What seeds are played as, in turn.
-pub const PROFILES: [Profile; 8] = [
+pub const PROFILES: [Profile; 9] = [
     Profile::Mixed,
     Profile::LostAnswers,
     Profile::SlowCommits,
@@ -26,6 +26,7 @@ pub const PROFILES: [Profile; 8] = [
     Profile::PutBack,
     Profile::Erasers,
     Profile::Members,
+    Profile::Crowded,
 ];
 
 /// Steps of a history.

@@ -78,6 +78,16 @@ impl Oracle {
         self.forms.insert(value.to_owned());
     }
 
+    /// What a device last added to a number of this document.
+    pub(crate) fn last_increment(&self, device: &str, doc: &DocRef) -> Option<i64> {
+        let mine = self.edits.iter().rev();
+        mine.filter(|e| e.device == device && e.doc == *doc)
+            .find_map(|e| match e.edit {
+                Edit::Increment { by, .. } => Some(by),
+                _ => None,
+            })
+    }
+
     /// How much was done so far.
     pub(crate) fn len(&self) -> usize {
         self.edits.len()
@@ -362,8 +372,8 @@ fn nothing_vanishes(oracle: &Oracle, evidence: &Evidence, world: &World) {
         }
     }
     no_silent_overwrite(oracle, evidence, world);
-    // A file that was put back conflicts with its own past.
-    if world.profile != Profile::PutBack {
+    // A file that was put back conflicts with its own past, and so does an edit of which an eraser left no trace.
+    if !matches!(world.profile, Profile::PutBack | Profile::Erasers) {
         nobody_conflicts_with_himself(oracle, evidence);
     }
 }

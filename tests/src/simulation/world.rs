@@ -41,6 +41,8 @@ pub enum Profile {
     Erasers,
     /// A second account is let in and out, changes its role, and edits what it may and may not.
     Members,
+    /// All write one document at once, and in the middle of each other's syncs.
+    Crowded,
 }
 
 /// What a seed came to.
@@ -167,6 +169,9 @@ impl World {
             None => {
                 self.outcome.lock().expect("no panic while held").kills += 1;
                 device.restart().await;
+                if self.profile == Profile::Erasers && self.rng.one_in(2) {
+                    self.erase_writers().await;
+                }
                 false
             }
             Some(Err(SyncError::Store(StoreError::Interrupted))) => {
@@ -243,6 +248,13 @@ impl World {
                 let device = &devices[self.rng.below(devices.len() as u64) as usize];
                 self.edit(device).await;
             }
+            10..=19 if self.profile == Profile::Crowded && !deep => {
+                let device = &devices[self.rng.below(devices.len() as u64) as usize];
+                if device.name != point.call.device {
+                    self.edit(device).await;
+                    Box::pin(self.sync(device, &SyncOptions::default())).await;
+                }
+            }
             4 | 5 if !deep => {
                 let device = &devices[self.rng.below(devices.len() as u64) as usize];
                 if device.name != point.call.device {
@@ -268,9 +280,12 @@ impl World {
     /// Whether this is a moment to die. Between a commit and its answer it matters most.
     fn is_deadly(&self, point: &GatePoint, choice: u64) -> bool {
         let unanswered = point.call.kind == CallKind::Commit && point.moment == Moment::Answering;
-        match self.profile == Profile::Erasers && unanswered {
-            true => choice > 20,
-            false => choice == 7,
+        let asking = matches!(point.call.kind, CallKind::Query | CallKind::Aggregate);
+        match self.profile {
+            Profile::Erasers if unanswered => choice > 20,
+            // What is late is found by a second look, which must not count as made before it was.
+            Profile::SlowCommits if asking => choice > 36,
+            _ => choice == 7,
         }
     }
 
