@@ -213,7 +213,9 @@ impl PathMerge<'_> {
             Outcome::Laid { value, parts } => {
                 let mine = parts.iter().filter_map(|part| {
                     let ours = value_at(self.ours, part);
-                    (ours != Self::at(&self.theirs.fields, part))
+                    // What is as in the base isn't ours: an earlier merge took it from others.
+                    let written = self.base.is_none_or(|b| value_at(&b.fields, part) != ours);
+                    (written && ours != Self::at(&self.theirs.fields, part))
                         .then(|| self.lost_here(part, ours.cloned()))
                 });
                 let whole = (!self.only_parts_moved(path, parts))

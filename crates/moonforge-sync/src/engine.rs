@@ -144,7 +144,8 @@ fn note_stop(report: &mut SyncReport, stop: &Stop) {
     };
     tracing::debug!(%error, why, "the run ended early");
     report.stopped = Some(format!(
-        "{why} ({error}); everything written here is kept and goes out next time"
+        "{why} ({}); everything written here is kept and goes out next time",
+        error.message
     ));
 }
 

@@ -80,7 +80,8 @@ pub(crate) fn settle_by_content(settlement: &mut Settlement, version: &Version, 
 
 /// Whether a row that is in the document stays in the outbox all the same.
 pub(crate) fn applied_again(row: &Row, others: bool) -> bool {
-    let increments = matches!(&row.op, RowOp::Patch { ops }
-        if ops.iter().any(|op| matches!(op, PatchOp::Increment { .. })));
-    planted(Mutant::IncrementsAgain) && increments && others
+    let increment = |op: &PatchOp| matches!(op, PatchOp::Increment { .. });
+    planted(Mutant::IncrementsAgain)
+        && others
+        && matches!(&row.op, RowOp::Patch { ops } if ops.iter().any(increment))
 }

@@ -372,8 +372,8 @@ fn nothing_vanishes(oracle: &Oracle, evidence: &Evidence, world: &World) {
         }
     }
     no_silent_overwrite(oracle, evidence, world);
-    // A file that was put back conflicts with its own past, and so does an edit of which an eraser left no trace.
-    if !matches!(world.profile, Profile::PutBack | Profile::Erasers) {
+    // A file that was put back conflicts with its own past.
+    if world.profile != Profile::PutBack {
         nobody_conflicts_with_himself(oracle, evidence);
     }
 }

@@ -154,3 +154,34 @@ async fn a_document_that_two_devices_made_too_large_is_parked_as_that() {
     b.sync().await;
     assert_eq!(cloud.there(&scene, "readAloud"), Some(json!("short")));
 }
+
+#[tokio::test]
+async fn what_a_disk_spoiled_stops_nobody_else() {
+    let cloud = Cloud::new();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.db");
+    let device = cloud.device_at(None, "a", &file).await;
+    let (spoiled, sound) = (doc("campaigns", "c"), doc("campaigns", "d"));
+    device.put(&spoiled, json!({"name": "OLD-NAME-MARK"})).await;
+    device.put(&sound, json!({"name": "D"})).await;
+    device.sync().await;
+    device.patch(&spoiled, vec![set("name", "new")]).await;
+    device.patch(&sound, vec![set("name", "new")]).await;
+    device.store.close().await;
+    let mut bytes = std::fs::read(&file).unwrap();
+    let mark = b"OLD-NAME-MARK";
+    let found: Vec<usize> = (0..bytes.len() - mark.len())
+        .filter(|at| bytes[*at..].starts_with(mark))
+        .collect();
+    assert!(!found.is_empty(), "the base is in the file");
+    for at in found {
+        bytes[at + 3] = b'"';
+    }
+    std::fs::write(&file, bytes).unwrap();
+    let device = cloud.device_at(None, "a", &file).await;
+    device.sync().await;
+    assert_eq!(cloud.there(&sound, "name"), Some(json!("new")));
+    assert_eq!(cloud.there(&spoiled, "name"), Some(json!("OLD-NAME-MARK")));
+    let waiting = device.store.pending_docs().await.unwrap();
+    assert_eq!(waiting.len(), 1, "the edit is kept");
+}
