@@ -70,6 +70,14 @@ impl Store {
             listed_at: time("listed_at")?,
         })
     }
+
+    /// The oldest place up to which a check is owed.
+    pub async fn oldest_owed(&self) -> Result<Option<Timestamp>, StoreError> {
+        let oldest: Option<i64> = sqlx::query_scalar("SELECT min(owed_at) FROM checkpoints")
+            .fetch_one(&self.inner.readers)
+            .await?;
+        Ok(oldest.map(Timestamp::from_micros))
+    }
 }
 
 impl WriteTx {

@@ -1,5 +1,7 @@
 //! The outbox as a queue: what waits, what was sent, what is parked.
 
+use std::collections::{BTreeMap, HashMap};
+
 use moonforge_model::{Collection, DocId, DocRef, Fields, ParkReason, RowOp, Timestamp};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
@@ -120,7 +122,7 @@ impl Store {
                 continue;
             };
             docs.push(PendingDoc {
-                campaign: (doc.collection.as_str() == "campaigns").then(|| doc.id.to_string()),
+                campaign: None,
                 oldest: u64::try_from(row.try_get::<i64, _>("oldest")?)
                     .map_err(StoreError::corrupt)?,
                 sent: row.try_get::<i64, _>("sent")? != 0,
@@ -132,15 +134,29 @@ impl Store {
     }
 
     async fn fill_campaigns(&self, docs: &mut [PendingDoc]) -> Result<(), StoreError> {
-        let mut by_collection: std::collections::BTreeMap<Collection, Vec<DocId>> =
-            Default::default();
-        for doc in docs.iter().filter(|d| d.campaign.is_none()) {
-            by_collection
-                .entry(doc.doc.collection.clone())
-                .or_default()
-                .push(doc.doc.id.clone());
+        let unknown: Vec<DocRef> = docs.iter().map(|d| d.doc.clone()).collect();
+        let mut campaigns = self.campaigns_of(&unknown).await?;
+        for doc in docs {
+            doc.campaign = campaigns.remove(&doc.doc);
         }
-        let mut found = std::collections::HashMap::new();
+        Ok(())
+    }
+
+    /// The campaigns that documents are in, as far as known here; a campaign is in itself.
+    pub async fn campaigns_of(
+        &self,
+        docs: &[DocRef],
+    ) -> Result<HashMap<DocRef, String>, StoreError> {
+        let mut by_collection: BTreeMap<Collection, Vec<DocId>> = BTreeMap::new();
+        let mut found = HashMap::new();
+        for doc in docs {
+            if doc.collection.as_str() == "campaigns" {
+                found.insert(doc.clone(), doc.id.to_string());
+                continue;
+            }
+            let ids = by_collection.entry(doc.collection.clone()).or_default();
+            ids.push(doc.id.clone());
+        }
         for (collection, ids) in by_collection {
             let Ok(table) = self.table(&collection) else {
                 continue;
@@ -154,16 +170,13 @@ impl Store {
                 .bind(ids)
                 .fetch_all(&self.inner.readers)
                 .await?;
-            found.extend(
-                rows.into_iter()
-                    .filter_map(|(id, c)| Some(((collection.clone(), id), c?))),
-            );
+            for (id, campaign) in rows {
+                let id = DocId::new(id).map_err(StoreError::corrupt)?;
+                let doc = DocRef::new(collection.clone(), id);
+                found.extend(campaign.map(|campaign| (doc, campaign)));
+            }
         }
-        for doc in docs.iter_mut().filter(|d| d.campaign.is_none()) {
-            let key = (doc.doc.collection.clone(), doc.doc.id.to_string());
-            doc.campaign = found.get(&key).cloned();
-        }
-        Ok(())
+        Ok(found)
     }
 
     /// Makes parked rows pending again: those of the row `n`'s document, or all. Says how many.

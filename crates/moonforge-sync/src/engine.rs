@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use moonforge_model::Timestamp;
 use moonforge_ports::{Clock, Random, RemoteError, RemoteStore};
 use moonforge_store::{EditTime, Store, StoreError};
+use tokio::sync::Mutex;
 
+use crate::job::{Job, Memory};
 use crate::report::{SyncOptions, SyncReport};
 use crate::run::{Failure, Run, Stop};
 
@@ -37,6 +38,8 @@ pub struct SyncEngine {
     remote: Arc<dyn RemoteStore>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    /// One run at a time in this process; the file's lock keeps other processes away.
+    memory: Arc<Mutex<Memory>>,
 }
 
 impl std::fmt::Debug for SyncEngine {
@@ -60,6 +63,7 @@ impl SyncEngine {
             remote,
             clock,
             random,
+            memory: Arc::default(),
         }
     }
 
@@ -78,14 +82,23 @@ impl SyncEngine {
         }
     }
 
-    /// Pushes, pulls, and pushes what merging left, once.
+    /// Pushes, pulls everything, and pushes what merging left, once.
+    ///
+    /// # Errors
+    /// As [`SyncEngine::run`].
+    pub async fn sync_now(&self, options: &SyncOptions) -> Result<SyncReport, SyncError> {
+        self.run(&Job::Everything, options).await
+    }
+
+    /// Does one job. Clones of an engine wait for each other.
     ///
     /// A remote that can't be reached, or that wants a sign-in, is no error: the report says so, and what was written stays
     /// queued. Dropping the future leaves everything to the next run.
     ///
     /// # Errors
     /// When the store fails, belongs to another account (`account_mismatch`), or is being synced by another process.
-    pub async fn sync_now(&self, options: &SyncOptions) -> Result<SyncReport, SyncError> {
+    pub async fn run(&self, job: &Job, options: &SyncOptions) -> Result<SyncReport, SyncError> {
+        let mut memory = self.memory.lock().await;
         let _lock = self.store.lock_for_sync()?;
         // A file is bound once the remote has answered, so that a mistyped project binds nothing.
         let owner = self.owner();
@@ -100,7 +113,7 @@ impl SyncEngine {
             options,
             owner,
         );
-        let result = run.all().await;
+        let result = run.perform(job, &mut memory).await;
         let mut report = std::mem::take(&mut run.report);
         match result {
             Ok(()) => {}
@@ -147,50 +160,4 @@ fn note_stop(report: &mut SyncReport, stop: &Stop) {
         "{why} ({}); everything written here is kept and goes out next time",
         error.message
     ));
-}
-
-impl Run<'_> {
-    async fn all(&mut self) -> Result<(), Failure> {
-        self.push().await?;
-        self.pull_everything().await?;
-        self.push().await?;
-        Ok(())
-    }
-
-    async fn pull_everything(&mut self) -> Result<(), Failure> {
-        let seen = match self.uid.clone() {
-            Some(uid) => Some(self.list_campaigns(&uid).await?),
-            None => None,
-        };
-        let mut pulled = Vec::new();
-        for mut group in self.groups(seen.as_ref()).await? {
-            match self.pull_group(&mut group).await {
-                Ok(read_time) => pulled.push((group, read_time)),
-                // One campaign that denies must not keep the others from being read.
-                Err(Failure::Answer(error)) if group.campaigns.len() > 1 => {
-                    tracing::debug!(%error, collection = %group.collection, "asking campaign by campaign");
-                    for mut one in group.split() {
-                        match self.pull_group(&mut one).await {
-                            Ok(read_time) => pulled.push((one, read_time)),
-                            Err(Failure::Answer(_)) => {}
-                            Err(stop) => return Err(stop),
-                        }
-                    }
-                }
-                Err(failure) if self.uid.is_none() => return Err(failure),
-                // The next listing of campaigns says whether the account is still in this one.
-                Err(Failure::Answer(error)) => {
-                    tracing::warn!(%error, collection = %group.collection, "denied");
-                }
-                Err(stop) => return Err(stop),
-            }
-        }
-        Ok(self.gather(pulled).await?)
-    }
-
-    async fn pull_group(&mut self, group: &mut crate::pull::Group) -> Result<Timestamp, Failure> {
-        let read_time = self.pull(group).await?;
-        self.reconcile(group).await?;
-        Ok(read_time)
-    }
 }

@@ -8,8 +8,10 @@
 //! by pure functions ([`outcome()`], `settle`, `plan`, and the model's merge).
 
 mod apply;
+mod beacon;
 mod engine;
 mod failed;
+mod job;
 mod membership;
 mod mutants;
 mod outcome;
@@ -26,5 +28,6 @@ mod settle;
 mod settle_tests;
 
 pub use engine::{SyncEngine, SyncError};
+pub use job::Job;
 pub use outcome::{Answer, Company, Look, Marks, Next, outcome};
 pub use report::{SyncOptions, SyncReport};

@@ -25,6 +25,9 @@ pub(crate) enum Sight {
     Restricted,
 }
 
+/// What may be seen of each campaign of an account.
+pub(crate) type Sights = BTreeMap<String, Sight>;
+
 /// What `uid` may see of a campaign: a member without a role is a dm, the owner sees everything, and a role that isn't
 /// known, also one that is no text, gives what a viewer sees.
 pub(crate) fn sight(campaign: &Fields, uid: &str) -> Sight {
@@ -41,10 +44,7 @@ pub(crate) fn sight(campaign: &Fields, uid: &str) -> Sight {
 impl Run<'_> {
     /// Lists the campaigns of the account, applies them, and leaves those that it is no longer in. Returns what may be
     /// seen of each.
-    pub(crate) async fn list_campaigns(
-        &mut self,
-        uid: &str,
-    ) -> Result<BTreeMap<String, Sight>, Failure> {
+    pub(crate) async fn list_campaigns(&mut self, uid: &str) -> Result<Sights, Failure> {
         let collection = campaigns();
         let (documents, read_time) = self.query_campaigns(uid).await?;
         self.learn_time(read_time).await?;
@@ -101,7 +101,8 @@ impl Run<'_> {
         }
     }
 
-    async fn collect(
+    /// A whole answer at once, for what is small.
+    pub(crate) async fn collect(
         &self,
         query: &RemoteQuery,
     ) -> Result<(Vec<RemoteDocument>, Timestamp), RemoteError> {
@@ -162,7 +163,7 @@ impl Run<'_> {
     }
 
     /// Where a role changed since the last run: a narrowed one drops what it closed, a raised one reads from the start.
-    async fn change_sight(&mut self, seen: &BTreeMap<String, Sight>) -> Result<(), Failure> {
+    async fn change_sight(&mut self, seen: &Sights) -> Result<(), Failure> {
         for (campaign, sight) in seen {
             let key = format!("sight:{campaign}");
             let now = match sight {
@@ -189,10 +190,7 @@ impl Run<'_> {
     }
 
     /// What to ask for: collections by campaigns that were read equally far.
-    pub(crate) async fn groups(
-        &self,
-        seen: Option<&BTreeMap<String, Sight>>,
-    ) -> Result<Vec<Group>, Failure> {
+    pub(crate) async fn groups(&self, seen: Option<&Sights>) -> Result<Vec<Group>, Failure> {
         let mut groups: Vec<Group> = Vec::new();
         for config in self.store.registry().iter() {
             let by_campaign = config.in_campaign && seen.is_some();

@@ -86,6 +86,18 @@ impl Run<'_> {
         Ok(read_time)
     }
 
+    /// Makes the check that a group owes, if its time has come, and doesn't look at what is new.
+    pub(crate) async fn check_owed(&mut self, group: &mut Group) -> Result<(), Failure> {
+        let now = self.remote_now().await?;
+        let checked = self.pull_settled(group, now).await;
+        if let Err(Failure::Answer(_)) = checked {
+            // The next look at what is new owes it again, and is denied too if this goes on.
+            group.checkpoint.owed = None;
+            self.keep(group).await?;
+        }
+        checked
+    }
+
     /// Moves groups that are read to their end, and owe nothing, to one and the same place, so that their campaigns share
     /// a query from the next run on. Nothing of them can lie before the furthest of their cursors, once L has passed since.
     pub(crate) async fn gather(&self, pulled: Vec<(Group, Timestamp)>) -> Result<(), StoreError> {
@@ -178,7 +190,11 @@ impl Run<'_> {
             self.keep(group).await?;
             group.checkpoint.settled = settled;
         }
-        self.check_span(group, owed).await?;
+        // The device's clock may have been wrong about the remote's: the answer's own time counts.
+        let read_time = self.check_span(group, owed).await?;
+        if read_time < owed.saturating_add(self.options.late_visibility) {
+            return Ok(());
+        }
         group.checkpoint.settled = Some(owed);
         group.checkpoint.owed = (fast != owed).then_some(fast);
         group.checkpoint.owed_since = group.checkpoint.owed.map(|_| read_time);
@@ -187,7 +203,12 @@ impl Run<'_> {
     }
 
     /// Compares COUNT and SUM(rev) of `(settled, until]` with what is held, and lists the span where they differ.
-    async fn check_span(&mut self, group: &mut Group, until: Timestamp) -> Result<(), Failure> {
+    /// Says when the answer was true.
+    async fn check_span(
+        &mut self,
+        group: &mut Group,
+        until: Timestamp,
+    ) -> Result<Timestamp, Failure> {
         let query = RemoteQuery {
             since: group.checkpoint.settled,
             until: Some(until),
@@ -198,31 +219,34 @@ impl Run<'_> {
             .held(&group.collection, group.only(), query.since, query.until)
             .await?;
         let has_rev = self.store.config(&group.collection)?.guard == moonforge_model::Guard::Rev;
-        if has_rev && held.count > SHORT && self.aggregate_is(&query, held.figures()).await? {
-            return Ok(());
+        if has_rev && held.count > SHORT {
+            let (agrees, read_time) = self.aggregate_is(&query, held.figures()).await?;
+            if agrees {
+                return Ok(read_time);
+            }
         }
         let mut tries = 0;
         loop {
             tries += 1;
             match self.read_pages(&query, None).await {
-                Ok(_) => return Ok(()),
+                Ok(read_time) => return Ok(read_time),
                 Err(PageError::Store(error)) => return Err(error.into()),
                 Err(PageError::Remote(error)) => self.after_failure(error, tries).await?,
             }
         }
     }
 
-    /// Whether the remote's COUNT and SUM(rev) are these.
+    /// Whether the remote's COUNT and SUM(rev) are these, and when that was so.
     pub(crate) async fn aggregate_is(
         &mut self,
         query: &RemoteQuery,
         held: (i64, i64),
-    ) -> Result<bool, Failure> {
+    ) -> Result<(bool, Timestamp), Failure> {
         let mut tries = 0;
         loop {
             tries += 1;
             match self.remote.aggregate(query).await {
-                Ok(found) => return Ok((found.count, found.sum_rev) == held),
+                Ok(found) => return Ok(((found.count, found.sum_rev) == held, found.read_time)),
                 Err(error) => self.after_failure(error, tries).await?,
             }
         }

@@ -37,7 +37,7 @@ impl Run<'_> {
         let has_rev = self.store.config(&group.collection)?.guard == Guard::Rev;
         let agrees = !listing
             && (has_rev || held.count == 0)
-            && self.aggregate_is(&group.query(), held.figures()).await?;
+            && self.aggregate_is(&group.query(), held.figures()).await?.0;
         if !agrees {
             self.reconcile_by_name(group).await?;
             group.checkpoint.listed_at = Some(now);

@@ -11,6 +11,7 @@ use moonforge_ports::{
 use moonforge_store::{Store, StoreError};
 
 use crate::apply::{Applied, Door, Incoming, Seen, apply_remote};
+use crate::beacon::Moves;
 use crate::report::{SyncOptions, SyncReport};
 
 /// Why a run ends before its work is done. What was written stays queued.
@@ -61,6 +62,8 @@ struct Counted {
     pushed: HashSet<DocRef>,
     pulled: HashSet<DocRef>,
     merged: HashSet<DocRef>,
+    /// Pushed ones of which others haven't been told.
+    untold: Vec<DocRef>,
 }
 
 /// A run's surroundings and its count of failures.
@@ -243,12 +246,25 @@ impl<'a> Run<'a> {
     pub(crate) fn count(&mut self, docs: Vec<DocRef>, applied: &[Applied]) {
         let (report, counted) = (&mut self.report, &mut self.counted);
         for (doc, applied) in docs.into_iter().zip(applied) {
-            report.pushed += u64::from(applied.settled && counted.pushed.insert(doc.clone()));
+            if applied.settled {
+                counted.untold.push(doc.clone());
+                report.pushed += u64::from(counted.pushed.insert(doc.clone()));
+            }
             report.merged += u64::from(applied.merged && counted.merged.insert(doc.clone()));
             report.pulled += u64::from(applied.changed && counted.pulled.insert(doc));
             report.conflicts += applied.conflicts;
             report.quarantined += u64::from(applied.quarantined);
         }
+    }
+
+    /// What was written since the last call, by campaign.
+    pub(crate) async fn take_written(&mut self) -> Result<Moves, StoreError> {
+        let docs = std::mem::take(&mut self.counted.untold);
+        let mut written = Moves::new();
+        for (doc, campaign) in self.store.campaigns_of(&docs).await? {
+            written.entry(campaign).or_default().insert(doc.collection);
+        }
+        Ok(written)
     }
 
     /// After an answer: binds the file, and keeps how far the remote's clock is ahead of the device's, where it moved by more than a network's delay.

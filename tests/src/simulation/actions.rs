@@ -196,7 +196,7 @@ impl World {
 
     /// What an operator does at a console that knows nothing of the protocol.
     pub(crate) fn console(&self) {
-        let documents = self.server.documents();
+        let documents = self.documents_there();
         let children: Vec<&DocRef> = documents
             .keys()
             .filter(|d| d.collection.as_str() != "campaigns")

@@ -167,7 +167,7 @@ impl World {
                     .expect("the journal reads"),
             );
         }
-        let server = self.server.documents().into_iter().map(|(doc, document)| {
+        let server = self.documents_there().into_iter().map(|(doc, document)| {
             let version = moonforge_model::Version::decode(document.fields, document.update_time)
                 .expect("our own documents decode");
             (doc, moonforge_model::fold(Some(&version), []))

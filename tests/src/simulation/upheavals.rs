@@ -56,7 +56,7 @@ impl World {
     /// A console erases `writers`, but for the one case that can't be noticed: an edit on its way from a copy that has
     /// no entry yet.
     pub(crate) async fn erase_writers(self: &Arc<Self>) {
-        let documents: Vec<DocRef> = self.server.documents().into_keys().collect();
+        let documents: Vec<DocRef> = self.documents_there().into_keys().collect();
         if documents.is_empty() {
             return;
         }
@@ -145,7 +145,7 @@ impl World {
 
     /// The campaigns that the server holds.
     pub(crate) fn campaigns_there(&self) -> BTreeSet<String> {
-        let documents = self.server.documents().into_keys();
+        let documents = self.documents_there().into_keys();
         documents
             .filter(|d| d.collection.as_str() == "campaigns")
             .map(|d| d.id.to_string())

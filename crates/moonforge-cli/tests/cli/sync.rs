@@ -34,7 +34,7 @@ fn the_report_has_the_contracts_keys_and_counts() {
         assert_eq!(sent[key], count, "{key}: {sent}");
     }
     assert_eq!(sent["offline"], false);
-    assert_eq!(sent["billed"]["writes"], 2);
+    assert_eq!(sent["billed"]["writes"], 3, "two documents and the beacon");
     assert!(sent["billed"]["reads"].is_u64() && sent["billed"]["deletes"].is_u64());
     assert!(sent["elapsed_ms"].is_u64());
     let received = other.ok(&["sync"]);

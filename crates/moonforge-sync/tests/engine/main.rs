@@ -5,6 +5,7 @@ mod copies;
 mod counting;
 mod hostile;
 mod maps;
+mod polls;
 mod purge;
 mod sight;
 mod support;

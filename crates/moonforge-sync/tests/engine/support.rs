@@ -7,7 +7,7 @@ use std::time::Duration;
 use moonforge_model::{DocRef, Fields, Folded, PatchOp, Registry, Timestamp};
 use moonforge_ports::{Clock, RandomExt, RemoteStore};
 use moonforge_store::{Durability, Store, StoreOptions};
-use moonforge_sync::{SyncEngine, SyncError, SyncOptions, SyncReport};
+use moonforge_sync::{Job, SyncEngine, SyncError, SyncOptions, SyncReport};
 use moonforge_testkit::clock::ManualClock;
 use moonforge_testkit::random::SeededRandom;
 use moonforge_testkit::simulated::SimulatedFirestore;
@@ -133,6 +133,10 @@ impl Device {
 
     pub(crate) async fn try_sync(&self) -> Result<SyncReport, SyncError> {
         self.engine.sync_now(&SyncOptions::default()).await
+    }
+
+    pub(crate) async fn run(&self, job: &Job) -> Result<SyncReport, SyncError> {
+        self.engine.run(job, &SyncOptions::default()).await
     }
 
     pub(crate) async fn sync(&self) -> SyncReport {

@@ -1,0 +1,225 @@
+//! What a run is to do.
+
+use std::collections::BTreeSet;
+
+use moonforge_model::{Collection, Timestamp};
+use moonforge_store::StoreError;
+
+use crate::beacon::{Beacons, Moves, News};
+use crate::membership::{Sights, campaigns};
+use crate::pull::{EVERY, Group};
+use crate::run::{Failure, Run};
+
+/// What a run of the engine does. Every run pushes first, and again what merging left.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Job {
+    /// All collections of all campaigns; no beacon is read.
+    #[default]
+    Everything,
+    /// Nothing is pulled.
+    Push,
+    /// What the beacons say moved, the collections that are due, and owed checks whose time has come.
+    Poll {
+        /// Collections whose interval is over.
+        due: BTreeSet<Collection>,
+    },
+}
+
+/// What an engine keeps between its runs, in memory alone: a new process asks for everything once.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) beacons: Beacons,
+    /// What may be seen of each campaign, from the last listing.
+    pub(crate) sights: Option<Sights>,
+}
+
+/// Which groups a run asks for.
+struct Selection {
+    due: BTreeSet<Collection>,
+    moves: Moves,
+    /// Groups that owe a check of what lies before this time.
+    owed_before: Option<Timestamp>,
+}
+
+/// How a group is asked.
+enum Question {
+    /// For what is new in it.
+    News,
+    /// Whether something came late.
+    Check,
+}
+
+impl Selection {
+    /// The part of a group that is asked for, and how.
+    fn of(&self, mut group: Group) -> Option<(Group, Question)> {
+        if self.due.contains(&group.collection) {
+            return Some((group, Question::News));
+        }
+        let moved = |campaign: &String| {
+            let names = |names: &BTreeSet<Collection>| names.contains(&group.collection);
+            match campaign.as_str() {
+                EVERY => self.moves.values().any(names),
+                campaign => self.moves.get(campaign).is_some_and(names),
+            }
+        };
+        let moved: Vec<String> = group
+            .campaigns
+            .iter()
+            .filter(|c| moved(c))
+            .cloned()
+            .collect();
+        if !moved.is_empty() {
+            group.campaigns = moved;
+            return Some((group, Question::News));
+        }
+        let owes = group.checkpoint.owed.zip(self.owed_before);
+        owes.is_some_and(|(owed, before)| owed <= before)
+            .then_some((group, Question::Check))
+    }
+}
+
+impl Run<'_> {
+    /// Does the job, and tells others what was written.
+    pub(crate) async fn perform(&mut self, job: &Job, memory: &mut Memory) -> Result<(), Failure> {
+        let done = self.exchange(job, memory).await;
+        let written = self.take_written().await?;
+        for (campaign, collections) in written {
+            let owed = memory.beacons.owed.entry(campaign).or_default();
+            owed.extend(collections);
+        }
+        done?;
+        self.touch_beacons(&mut memory.beacons).await;
+        Ok(())
+    }
+
+    async fn exchange(&mut self, job: &Job, memory: &mut Memory) -> Result<(), Failure> {
+        self.push().await?;
+        match job {
+            Job::Push => return Ok(()),
+            Job::Everything => self.pull_everything(memory).await?,
+            Job::Poll { due } => self.poll(due, memory).await?,
+        }
+        self.push().await?;
+        Ok(())
+    }
+
+    async fn pull_everything(&mut self, memory: &mut Memory) -> Result<(), Failure> {
+        // What moves from here on is news to the next poll.
+        let begun = self.remote_now().await?;
+        let seen = self.list_sights().await?;
+        let groups = self.groups(seen.as_ref()).await?;
+        memory.sights = seen;
+        self.pull_groups(groups.into_iter().map(|g| (g, Question::News)))
+            .await?;
+        memory.beacons.since = memory.beacons.since.max(Some(begun));
+        Ok(())
+    }
+
+    async fn poll(
+        &mut self,
+        due: &BTreeSet<Collection>,
+        memory: &mut Memory,
+    ) -> Result<(), Failure> {
+        let mut listed = false;
+        if self.uid.is_some() && (memory.sights.is_none() || due.contains(&campaigns())) {
+            memory.sights = self.list_sights().await?;
+            listed = true;
+        }
+        let ids: Option<Vec<String>> = memory.sights.as_ref().map(|s| s.keys().cloned().collect());
+        let news = match &ids {
+            Some(ids) if ids.is_empty() => News::default(),
+            ids => self.read_beacons(&memory.beacons, ids.as_deref()).await?,
+        };
+        let roles_moved = news.moves.values().any(|m| m.contains(&campaigns()));
+        if self.uid.is_some() && !listed && (roles_moved || !news.denied.is_empty()) {
+            memory.sights = self.list_sights().await?;
+        }
+        let owed_before = self.owed_before().await?;
+        if !due.is_empty() || !news.moves.is_empty() || owed_before.is_some() {
+            let selection = Selection {
+                due: due.clone(),
+                moves: news.moves.clone(),
+                owed_before,
+            };
+            let groups = self.groups(memory.sights.as_ref()).await?;
+            self.pull_groups(groups.into_iter().filter_map(|g| selection.of(g)))
+                .await?;
+        }
+        // Only now: what a failed run didn't fetch is news to the next one.
+        memory.beacons.heed(news);
+        Ok(())
+    }
+
+    async fn list_sights(&mut self) -> Result<Option<Sights>, Failure> {
+        match self.uid.clone() {
+            Some(uid) => Ok(Some(self.list_campaigns(&uid).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The present by the remote's clock, as far as it is known.
+    pub(crate) async fn remote_now(&self) -> Result<Timestamp, StoreError> {
+        let offset = self.store.clock_offset().await?;
+        Ok(self.clock.now().offset_micros(offset))
+    }
+
+    /// Checks that are owed up to this time are due; `None` where none is.
+    async fn owed_before(&self) -> Result<Option<Timestamp>, StoreError> {
+        let before = self
+            .remote_now()
+            .await?
+            .saturating_sub(self.options.late_visibility);
+        let oldest = self.store.oldest_owed().await?;
+        Ok(oldest
+            .is_some_and(|oldest| oldest <= before)
+            .then_some(before))
+    }
+
+    async fn pull_groups(
+        &mut self,
+        groups: impl Iterator<Item = (Group, Question)>,
+    ) -> Result<(), Failure> {
+        let mut pulled = Vec::new();
+        for (mut group, question) in groups {
+            match self.ask(&mut group, &question).await {
+                Ok(read_time) => pulled.extend(read_time.map(|at| (group, at))),
+                // One campaign that denies must not keep the others from being read.
+                Err(Failure::Answer(error)) if group.campaigns.len() > 1 => {
+                    tracing::debug!(%error, collection = %group.collection, "asking campaign by campaign");
+                    for mut one in group.split() {
+                        match self.ask(&mut one, &question).await {
+                            Ok(read_time) => pulled.extend(read_time.map(|at| (one, at))),
+                            Err(Failure::Answer(_)) => {}
+                            Err(stop) => return Err(stop),
+                        }
+                    }
+                }
+                Err(failure) if self.uid.is_none() => return Err(failure),
+                // The next listing of campaigns says whether the account is still in this one.
+                Err(Failure::Answer(error)) => {
+                    tracing::warn!(%error, collection = %group.collection, "denied");
+                }
+                Err(stop) => return Err(stop),
+            }
+        }
+        Ok(self.gather(pulled).await?)
+    }
+
+    async fn ask(
+        &mut self,
+        group: &mut Group,
+        question: &Question,
+    ) -> Result<Option<Timestamp>, Failure> {
+        match question {
+            Question::News => {
+                let read_time = self.pull(group).await?;
+                self.reconcile(group).await?;
+                Ok(Some(read_time))
+            }
+            Question::Check => {
+                self.check_owed(group).await?;
+                Ok(None)
+            }
+        }
+    }
+}
