@@ -37,6 +37,15 @@ simulate N="2000":
 mutants:
     cargo test --release --locked -p moonforge-e2e --features simulation --test mutants -- --nocapture
 
+# Pair each workload with its floor in ROUNDS alternating rounds; prints the rows of the table in docs/performance.md.
+bench ROUNDS="5":
+    cargo build --release --locked -p moonforge-bench
+    for who in user admin; do \
+      for workload in "w2 10000" "w3 10000" "w4 5000"; do \
+        target/release/moonforge-bench $workload --as $who --pair {{ROUNDS}} || exit 1; \
+      done; \
+    done
+
 # The story of two devices, told by the real engine.
 demo:
     cargo run --release --locked -p moonforge-cli -- demo
