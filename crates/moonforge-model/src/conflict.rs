@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::patch::PatchOp;
+use crate::time::Timestamp;
 
 /// Which side's value did not stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -29,6 +30,49 @@ pub enum ConflictReason {
     MayHaveBeenApplied,
     /// A person discarded it.
     Discarded,
+    /// The field's policy leaves it to a person: what is at the remote stays until he has decided.
+    Undecided,
+}
+
+/// What decided between two edits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DecidedBy {
+    /// [`FieldPolicy::LaterWins`](crate::FieldPolicy::LaterWins).
+    LaterWins,
+    /// [`FieldPolicy::RemoteWins`](crate::FieldPolicy::RemoteWins).
+    RemoteWins,
+    /// [`FieldPolicy::LocalWins`](crate::FieldPolicy::LocalWins).
+    LocalWins,
+    /// Nobody yet: [`FieldPolicy::Manual`](crate::FieldPolicy::Manual).
+    Manual,
+    /// The app's [`ConflictResolver`](crate::ConflictResolver).
+    Resolver,
+    /// The policy, because the app's resolver panicked or gave a value that can't stand there.
+    ResolverFailed,
+}
+
+/// When, by whom and how, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConflictContext {
+    /// What both sides started from; absent where nothing was there, for single lines of a text, and in older entries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Value>,
+    /// When what stayed was written, in the remote's time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_at: Option<Timestamp>,
+    /// The accounts that may have written it: those that wrote to the document since the base.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept_by: Vec<String>,
+    /// When what did not stay was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_at: Option<Timestamp>,
+    /// The accounts that may have written it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost_by: Vec<String>,
+    /// What decided; absent where nothing had to be weighed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_by: Option<DecidedBy>,
 }
 
 /// An entry of the conflict journal.
@@ -47,4 +91,7 @@ pub struct Conflict {
     /// The edits that bring it back, as a new edit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bring_back: Vec<PatchOp>,
+    /// When, by whom and how.
+    #[serde(flatten)]
+    pub context: ConflictContext,
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::id::Collection;
+use crate::policy::FieldPolicy;
 use crate::schema::{CollectionConfig, Field, FieldKind, Guard, Parent, Priority};
 
 impl Field {
@@ -64,6 +65,7 @@ impl CollectionConfig {
             has_visibility: true,
             parent: None,
             policies: BTreeMap::new(),
+            policy_for_all: FieldPolicy::LaterWins,
             interval: Duration::from_secs(15 * 60),
             priority: Priority::Medium,
         }

@@ -15,19 +15,30 @@ mod document;
 mod fold;
 mod id;
 mod ids;
+mod intent;
 mod merge;
+mod merge_carry;
 mod merge_path;
+#[cfg(test)]
+mod merge_policy_tests;
 #[cfg(test)]
 mod merge_properties;
 #[cfg(test)]
+mod merge_resolver_tests;
+#[cfg(test)]
 mod merge_tests;
+mod merge_told;
 #[doc(hidden)]
 pub mod mutant;
 mod number;
 mod order;
 mod patch;
 mod path;
+mod policy;
+#[cfg(test)]
+mod policy_properties;
 mod registry;
+mod resolver;
 mod row;
 mod schema;
 mod text;
@@ -44,7 +55,7 @@ pub use aggregates::{
 pub use builtin::builtin;
 pub use canonical::{canonical_fields, canonical_op, canonical_value};
 pub use cascade::children_of;
-pub use conflict::{Conflict, ConflictReason, LostSide};
+pub use conflict::{Conflict, ConflictContext, ConflictReason, DecidedBy, LostSide};
 pub use document::{Document, DocumentError, from_fields, to_fields};
 pub use fold::{Folded, TOMBSTONE_RETENTION, fold};
 pub use id::{Collection, DocId, DocRef, InvalidName, MAX_NAME_BYTES};
@@ -52,17 +63,19 @@ pub use ids::{
     AdventureId, CampaignId, ChapterId, EncounterId, EntityId, MediaAssetId, SceneId, SecretId,
     SessionId,
 };
-pub use merge::{Merged, merge, merge_onto_absence};
+pub use intent::as_intents;
+pub use merge::{Merged, merge, merge_as, merge_onto_absence};
 pub use order::{NoRoom, OrderKey};
 pub use patch::{
     PatchError, PatchOp, apply, as_text_edit, check_patch, diff, diff_present, is_raw, is_tagged,
 };
 pub use path::{FieldPath, InvalidPath, MAX_DEPTH};
+pub use policy::{ANY_NAME, FieldPolicy, InvalidPolicy};
 pub use registry::{Registry, RegistryError};
+pub use resolver::{ConflictResolver, Contested, MergeContext, Verdict};
 pub use row::{ParkReason, Row, RowOp};
 pub use schema::{
-    CollectionConfig, Field, FieldKind, FieldPolicy, Guard, Parent, Priority, RESERVED_FIELDS,
-    TIMESTAMP_FIELDS,
+    CollectionConfig, Field, FieldKind, Guard, Parent, Priority, RESERVED_FIELDS, TIMESTAMP_FIELDS,
 };
 pub use text::{LostHunk, Side, TextMerge, merge_text};
 pub use time::{InvalidTimestamp, Timestamp};

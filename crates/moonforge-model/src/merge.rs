@@ -6,12 +6,14 @@
 
 use serde_json::{Map, Value};
 
-use crate::conflict::{Conflict, ConflictReason, LostSide};
+use crate::conflict::{Conflict, ConflictContext, ConflictReason, LostSide};
 use crate::coverage::reached;
 use crate::fold::fold;
-use crate::merge_path::{Outcome, PathMerge};
+use crate::merge_path::{Decision, Outcome, PathMerge};
+use crate::merge_told::around_delete;
 use crate::patch::{PatchOp, apply, diff, is_tagged};
 use crate::path::FieldPath;
+use crate::resolver::MergeContext;
 use crate::row::{Row, RowOp};
 use crate::schema::CollectionConfig;
 use crate::time::Timestamp;
@@ -37,6 +39,25 @@ pub fn merge(
     rows: &[Row],
     read_time: Timestamp,
 ) -> Merged {
+    merge_as(
+        MergeContext::default(),
+        config,
+        base,
+        theirs,
+        rows,
+        read_time,
+    )
+}
+
+/// [`merge`] by somebody, with the app's say in its conflicts.
+pub fn merge_as(
+    context: MergeContext<'_>,
+    config: &CollectionConfig,
+    base: Option<&Version>,
+    theirs: &Version,
+    rows: &[Row],
+    read_time: Timestamp,
+) -> Merged {
     let mut rows: Vec<Row> = rows.to_vec();
     for row in &mut rows {
         row.edited_at = row.edited_at.min(read_time);
@@ -48,8 +69,16 @@ pub fn merge(
     }
     drop_begun_maps(base, theirs, &mut rows);
     let mut conflicts = Vec::new();
-    let rows = merge_deletions(base, theirs, rows, &mut conflicts);
-    let rows = merge_paths(config, base, theirs, rows, read_time, &mut conflicts);
+    let rows = merge_deletions(context.uid, base, theirs, rows, &mut conflicts);
+    let rows = merge_paths(
+        context,
+        config,
+        base,
+        theirs,
+        rows,
+        read_time,
+        &mut conflicts,
+    );
     Merged { rows, conflicts }
 }
 
@@ -100,12 +129,17 @@ pub fn merge_onto_absence(base: &Version, rows: &[Row]) -> Vec<Conflict> {
         lost_side: LostSide::Local,
         reason: ConflictReason::Deleted,
         bring_back: Vec::new(),
+        context: ConflictContext {
+            lost_at: rows.iter().map(|row| row.edited_at).max(),
+            ..ConflictContext::default()
+        },
     }]
 }
 
 /// Deletes and restores, in order: of two deletes the first to land keeps its id, a restore of another id does nothing,
 /// and edits on what was deleted meanwhile go into the tombstone's content and the journal.
 fn merge_deletions(
+    uid: Option<&str>,
     base: Option<&Version>,
     theirs: &Version,
     rows: Vec<Row>,
@@ -115,6 +149,7 @@ fn merge_deletions(
     // Whether its author saw a tombstone.
     let mut seen_deleted = base.is_some_and(|b| b.envelope.deleted.is_some());
     let mut edits = Map::new();
+    let mut edited_at = Timestamp::EPOCH;
     let mut kept = Vec::with_capacity(rows.len());
     for row in rows {
         let saw_deleted = seen_deleted;
@@ -134,7 +169,7 @@ fn merge_deletions(
                     delete_id: Some(delete_id.clone()),
                     purge_at: None,
                 });
-                conflicts.extend(edits_under_delete(base, theirs, row.edited_at));
+                conflicts.extend(edits_under_delete(uid, base, theirs, row.edited_at));
             }
             RowOp::Restore { delete_id } => {
                 let same = state.as_ref().is_some_and(|d| d.is_of(delete_id));
@@ -146,6 +181,7 @@ fn merge_deletions(
             }
             RowOp::Patch { ops } if !saw_deleted && state.is_some() => {
                 let mut ours = base.map(|b| b.fields.clone()).unwrap_or_default();
+                edited_at = edited_at.max(row.edited_at);
                 for op in ops {
                     let _ = apply(&mut ours, op);
                     let value = value_at(&ours, op.path()).cloned().unwrap_or_default();
@@ -170,13 +206,19 @@ fn merge_deletions(
             lost_side: LostSide::Local,
             reason: ConflictReason::Deleted,
             bring_back: Vec::new(),
+            context: around_delete(base, theirs, uid, edited_at, LostSide::Local),
         });
     }
     kept
 }
 
 /// Our delete meets edits of others: the tombstone keeps them as content, and the journal says so.
-fn edits_under_delete(base: Option<&Version>, theirs: &Version, at: Timestamp) -> Option<Conflict> {
+fn edits_under_delete(
+    uid: Option<&str>,
+    base: Option<&Version>,
+    theirs: &Version,
+    at: Timestamp,
+) -> Option<Conflict> {
     let base = base?;
     let changed: Map<String, Value> = theirs
         .fields
@@ -194,10 +236,12 @@ fn edits_under_delete(base: Option<&Version>, theirs: &Version, at: Timestamp) -
         lost_side: LostSide::Remote,
         reason: ConflictReason::Deleted,
         bring_back: Vec::new(),
+        context: around_delete(Some(base), theirs, uid, at, LostSide::Remote),
     })
 }
 
 fn merge_paths(
+    context: MergeContext<'_>,
     config: &CollectionConfig,
     base: Option<&Version>,
     theirs: &Version,
@@ -212,8 +256,9 @@ fn merge_paths(
         theirs,
         ours: &ours,
         read_time,
+        context,
     };
-    let mut decided: Vec<(FieldPath, usize, Outcome)> = Vec::new();
+    let mut decided: Vec<(FieldPath, usize, Decision)> = Vec::new();
     // Last to first: the fate of a replaced value is that of what replaced it.
     for (index, row) in rows.iter().enumerate().rev() {
         let RowOp::Patch { ops } = &row.op else {
@@ -224,8 +269,8 @@ fn merge_paths(
             if paths.removed_entry(path).is_none()
                 && !decided.iter().any(|(later, _, _)| later.covers(path))
             {
-                let outcome = paths.decide(op, row.edited_at);
-                decided.push((path.clone(), index, outcome));
+                let decision = paths.decide(op, row.edited_at);
+                decided.push((path.clone(), index, decision));
             }
         }
     }
@@ -244,18 +289,27 @@ fn merge_paths(
                 .find(|(path, at, _)| path.covers(op.path()) && index <= *at);
             let op = match decision {
                 // Replaced later by something that stands, or being that something.
-                Some((path, at, outcome)) => match outcome {
-                    Outcome::Lost => None,
-                    Outcome::Stands => Some(op),
-                    Outcome::Laid { value, .. } if path == op.path() && index == *at => {
-                        let path = path.clone();
-                        Some(match value.clone() {
-                            Some(value) => PatchOp::Set { path, value },
-                            None => PatchOp::Unset { path },
-                        })
+                Some((path, at, decision)) => {
+                    let deciding = path == op.path() && index == *at;
+                    match &decision.outcome {
+                        Outcome::Lost | Outcome::Absorbed => None,
+                        Outcome::Laid { value, .. } | Outcome::Joined(value) if deciding => {
+                            let path = path.clone();
+                            Some(match value.clone() {
+                                Some(value) => PatchOp::Set { path, value },
+                                None => PatchOp::Unset { path },
+                            })
+                        }
+                        Outcome::Custom(value) if deciding => Some(PatchOp::Set {
+                            path: path.clone(),
+                            value: value.clone(),
+                        }),
+                        Outcome::Stands
+                        | Outcome::Laid { .. }
+                        | Outcome::Joined(_)
+                        | Outcome::Custom(_) => Some(op),
                     }
-                    Outcome::Laid { .. } => Some(op),
-                },
+                }
                 None => paths.carry(op, row.edited_at, &now, &mut resurrected, conflicts),
             };
             if let Some(op) = op {
@@ -272,7 +326,7 @@ fn merge_paths(
         decided
             .iter()
             .rev()
-            .flat_map(|(path, _, outcome)| paths.journal(path, outcome)),
+            .flat_map(|(path, _, decision)| paths.journal(path, decision)),
     );
     merged
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
 use crate::path::FieldPath;
-use crate::schema::{CollectionConfig, FieldKind, RESERVED_FIELDS};
+use crate::schema::{CollectionConfig, RESERVED_FIELDS};
 use crate::text::{Side, merge_text};
 use crate::value::{Fields, set_at, unset_at, value_at};
 
@@ -266,12 +266,10 @@ fn diff_map(
                 );
             }
             _ => {
-                let seen = match before {
-                    Some(before) if at.is_none() => {
-                        Fields::from_iter([(key.clone(), before.clone())])
-                    }
-                    _ => Fields::new(),
-                };
+                let mut seen = Fields::new();
+                if let Some(before) = before.filter(|_| config.is_text(&path)) {
+                    set_at(&mut seen, &path, before.clone());
+                }
                 ops.push(as_text_edit(
                     config,
                     &seen,
@@ -293,7 +291,7 @@ fn diff_map(
 }
 
 fn is_keyed_entry(config: &CollectionConfig, path: &FieldPath) -> bool {
-    path.segments().len() == 2 && config.kind_of(path.root()) == FieldKind::KeyedMap
+    config.keyed_entry(path).as_ref() == Some(path)
 }
 
 /// Whether a map stands for a value that travels as it came from the remote: `{"$wire": {"…Value": …}}`.

@@ -3,6 +3,7 @@
 use crate::builtin::builtin;
 use crate::id::Collection;
 use crate::path::{InvalidPath, check_field_name};
+use crate::policy::{FieldPolicy, InvalidPolicy};
 use crate::schema::{CollectionConfig, Field, RESERVED_FIELDS};
 
 /// Collections in the order of their registration.
@@ -30,6 +31,12 @@ pub enum RegistryError {
     /// A name that Firestore wouldn't take.
     #[error("the collection `{0}` lists a field that can't be one: {1}")]
     FieldName(Collection, #[source] InvalidPath),
+    /// A policy that can't be stated for this collection.
+    #[error("a policy of the collection `{0}` can't be: {1}")]
+    Policy(Collection, #[source] InvalidPolicy),
+    /// A policy is stated for a collection that isn't registered.
+    #[error("a policy is stated for the collection `{0}`, which isn't registered")]
+    Unknown(String),
 }
 
 impl Registry {
@@ -69,7 +76,31 @@ impl Registry {
             }
         }
         check_fields(&config.name, &config.fields)?;
+        config
+            .check_policies()
+            .map_err(|error| RegistryError::Policy(config.name.clone(), error))?;
         self.0.push(config);
+        Ok(())
+    }
+
+    /// States a policy for a collection that is registered, also a built-in one: for the place at `path`, or for all fields
+    /// without one of their own.
+    ///
+    /// # Errors
+    /// [`RegistryError::Unknown`], and [`RegistryError::Policy`] as [`CollectionConfig::with_policy`] gives.
+    pub fn state_policy(
+        &mut self,
+        collection: &str,
+        path: Option<&str>,
+        policy: FieldPolicy,
+    ) -> Result<(), RegistryError> {
+        let config = self.0.iter_mut().find(|c| c.name.as_str() == collection);
+        let config = config.ok_or_else(|| RegistryError::Unknown(collection.to_owned()))?;
+        let stated = match path {
+            Some(path) => config.clone().with_policy(path, policy),
+            None => config.clone().with_policy_for_all(policy),
+        };
+        *config = stated.map_err(|error| RegistryError::Policy(config.name.clone(), error))?;
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::Collection;
 use crate::path::FieldPath;
+use crate::policy::FieldPolicy;
 
 /// What a field holds, and so how it is checked and merged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,18 +63,6 @@ pub enum Guard {
     UpdateTime,
 }
 
-/// How one field's concurrent edits are settled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum FieldPolicy {
-    /// The later edit wins; the other goes to the journal.
-    #[default]
-    LaterWins,
-    /// What is at the remote wins.
-    RemoteWins,
-    /// What was written here wins.
-    LocalWins,
-}
-
 /// Order in which documents are pushed; within one, the older first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -113,8 +102,10 @@ pub struct CollectionConfig {
     pub has_visibility: bool,
     /// The document that one hangs below, for cascades and trees.
     pub parent: Option<Parent>,
-    /// Policies of single fields; all others are [`FieldPolicy::LaterWins`].
+    /// Policies of single places; see [`CollectionConfig::with_policy`].
     pub policies: BTreeMap<FieldPath, FieldPolicy>,
+    /// The policy of all other fields; see [`CollectionConfig::with_policy_for_all`].
+    pub policy_for_all: FieldPolicy,
     /// How often to pull while nothing says that something moved.
     pub interval: Duration,
     /// Where its documents stand in the push order.
@@ -135,20 +126,23 @@ impl CollectionConfig {
     /// Whether `path` names a long text, which is merged by line.
     pub fn is_text(&self, path: &FieldPath) -> bool {
         path.segments().len() == 1 && self.kind_of(path.root()) == FieldKind::Text
+            || self.stated(path) == Some(FieldPolicy::Text)
     }
 
     /// The entry of a keyed map that `path` is or lies in: `combatants.k1` for `combatants.k1.currentHp`.
     pub fn keyed_entry(&self, path: &FieldPath) -> Option<FieldPath> {
         let segments = path.segments();
-        (segments.len() >= 2 && self.kind_of(path.root()) == FieldKind::KeyedMap)
-            .then(|| FieldPath::field(&segments[0]).child(&segments[1]))
-    }
-
-    /// How concurrent edits of `path` are settled: the policy of the nearest path above it that has one.
-    pub fn policy(&self, path: &FieldPath) -> FieldPolicy {
-        std::iter::successors(Some(path.clone()), FieldPath::parent)
-            .find_map(|p| self.policies.get(&p).copied())
-            .unwrap_or_default()
+        let above = |depth: &usize| {
+            let map = FieldPath::new(&segments[..*depth]).ok()?;
+            let by_kind = *depth == 1 && self.kind_of(path.root()) == FieldKind::KeyedMap;
+            let keyed = by_kind || self.stated(&map) == Some(FieldPolicy::KeyedMap);
+            keyed.then(|| map.child(&segments[*depth]))
+        };
+        let deepest = match self.policies.is_empty() {
+            true => segments.len().min(2),
+            false => segments.len(),
+        };
+        (1..deepest).find_map(|depth| above(&depth))
     }
 }
 

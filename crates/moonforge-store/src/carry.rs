@@ -6,9 +6,9 @@
 //! stays as it is, parked.
 
 use moonforge_model::{
-    CollectionConfig, Conflict, ConflictReason, DocRef, FieldKind, FieldPath, Fields, LostSide,
-    ParkReason, PatchOp, RESERVED_FIELDS, RowOp, TIMESTAMP_FIELDS, Timestamp, apply, check_patch,
-    validate, value_at, without_reserved,
+    CollectionConfig, Conflict, ConflictContext, ConflictReason, DocRef, FieldKind, FieldPath,
+    Fields, LostSide, ParkReason, PatchOp, RESERVED_FIELDS, RowOp, TIMESTAMP_FIELDS, Timestamp,
+    apply, check_patch, validate, value_at, without_reserved,
 };
 use serde_json::{Value, json};
 
@@ -104,6 +104,7 @@ impl WriteTx {
                 lost_side: LostSide::Local,
                 reason: ConflictReason::TypeChanged,
                 bring_back: Vec::new(),
+                context: ConflictContext::default(),
             };
             self.journal(&doc, &entry, now).await?;
         }

@@ -1,8 +1,8 @@
 //! Giving edits up, and taking them back: the journal holds what they would have written.
 
 use moonforge_model::{
-    Conflict, ConflictReason, DocRef, EDITED_ALL, FieldPath, Fields, Folded, LostSide, PatchOp,
-    Row, RowOp, Timestamp, set_at, value_at,
+    Conflict, ConflictContext, ConflictReason, DocRef, EDITED_ALL, FieldPath, Fields, Folded,
+    LostSide, PatchOp, Row, RowOp, Timestamp, set_at, value_at,
 };
 use serde_json::Value;
 use sqlx::Row as _;
@@ -246,5 +246,6 @@ fn discarded(
         lost_side: LostSide::Local,
         reason: ConflictReason::Discarded,
         bring_back,
+        context: ConflictContext::default(),
     }
 }

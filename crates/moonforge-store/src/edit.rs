@@ -2,9 +2,9 @@
 
 use moonforge_model::mutant::{Mutant, planted};
 use moonforge_model::{
-    CollectionConfig, DocRef, Fields, PatchOp, Row, RowOp, Timestamp, apply, as_text_edit,
-    canonical_fields, canonical_op, check_patch, diff_present, validate, validate_edit, value_at,
-    without_reserved,
+    CollectionConfig, DocRef, Fields, PatchOp, Row, RowOp, Timestamp, apply, as_intents,
+    as_text_edit, canonical_fields, canonical_op, check_patch, diff_present, validate,
+    validate_edit, value_at, without_reserved,
 };
 use serde_json::Value;
 
@@ -159,6 +159,7 @@ impl WriteTx {
             Some(view) if view.deleted.is_some() => return Err(StoreError::Deleted(doc.clone())),
             Some(view) => {
                 let ops = diff_present(&config, &view.fields, &fields);
+                let ops = as_intents(&config, &view.fields, ops);
                 let mut after = view.fields.clone();
                 apply_all(&config, &mut after, &ops)?;
                 validate_edit(&config, &view.fields, &after)?;
@@ -217,6 +218,10 @@ impl WriteTx {
             seen => seen,
         };
         let ops = fitted(&config, &seen, &now, ops);
+        let ops = match &seen {
+            Seen::Snapshot { read, .. } => as_intents(&config, read, ops),
+            Seen::Present | Seen::Rev(_) => as_intents(&config, &now, ops),
+        };
         let as_text = |op: &PatchOp| as_text_edit(&config, &now, op.clone());
         let merged: Vec<PatchOp> = ops.iter().map(as_text).collect();
         let mut after = now.clone();

@@ -4,8 +4,8 @@
 //! rev says only whether something changed, not what.
 
 use moonforge_model::{
-    CollectionConfig, Conflict, ConflictReason, FieldKind, FieldPath, Fields, LostSide, PatchOp,
-    Side, diff, is_tagged, merge_text, value_at,
+    CollectionConfig, Conflict, ConflictContext, ConflictReason, FieldKind, FieldPath, Fields,
+    LostSide, PatchOp, Side, diff, is_tagged, merge_text, value_at,
 };
 use serde_json::{Map, Value};
 
@@ -178,6 +178,7 @@ fn lost_lines(
             from: ours.text,
             to: theirs.text,
         }],
+        context: ConflictContext::default(),
     })
 }
 
@@ -201,5 +202,6 @@ fn overwritten(
         lost_side,
         reason: ConflictReason::Overwritten,
         bring_back: vec![bring_back],
+        context: ConflictContext::default(),
     }
 }

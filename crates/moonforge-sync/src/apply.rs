@@ -4,8 +4,8 @@
 use moonforge_model::coverage::reached;
 use moonforge_model::mutant::{Mutant, planted};
 use moonforge_model::{
-    CollectionConfig, Conflict, ConflictReason, Deletion, DocRef, Fields, Folded, LostSide,
-    ParkReason, PatchOp, Row, RowOp, Timestamp, Version, canonical_fields, fold, merge,
+    CollectionConfig, Conflict, ConflictContext, ConflictReason, Deletion, DocRef, Fields, Folded,
+    LostSide, ParkReason, PatchOp, Row, RowOp, Timestamp, Version, canonical_fields, fold, merge,
     merge_onto_absence,
 };
 use moonforge_store::{Base, DocState, OutboxRow, Quarantined, StoreError, WriteTx};
@@ -306,6 +306,7 @@ fn may_have_been_applied(op: PatchOp) -> Conflict {
         lost_side: LostSide::Local,
         reason: ConflictReason::MayHaveBeenApplied,
         bring_back: vec![op],
+        context: ConflictContext::default(),
     }
 }
 
