@@ -220,6 +220,11 @@ impl RemoteStore for Firestore {
         self.transport.refresh().await
     }
 
+    async fn probe(&self) -> Result<(), RemoteError> {
+        let span = debug_span!("firestore.probe");
+        logged(self.transport.probe()).instrument(span).await
+    }
+
     fn usage(&self) -> Usage {
         Usage {
             reads: self.reads.load(Ordering::Relaxed),

@@ -47,6 +47,8 @@ pub(crate) struct Transport {
     client: Client,
     /// `https://…/v1/projects/P/databases/D/documents`
     url: String,
+    /// `https://…`
+    origin: String,
     timeouts: Timeouts,
     tokens: Arc<dyn TokenProvider>,
 }
@@ -93,6 +95,7 @@ impl Transport {
         Ok(Self {
             client,
             url,
+            origin: config.endpoint.origin().to_string(),
             timeouts: config.timeouts,
             tokens,
         })
@@ -101,6 +104,16 @@ impl Transport {
     /// Who signs the requests.
     pub(crate) fn tokens(&self) -> &dyn TokenProvider {
         &*self.tokens
+    }
+
+    /// Asks for nothing, without a token: any answer shows that the way is open.
+    pub(crate) async fn probe(&self) -> Result<(), RemoteError> {
+        let asked = self.client.head(&self.origin).send();
+        match timeout(patience(self.timeouts, 0), asked).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(lost(error)),
+            Err(_) => Err(RemoteError::new(Kind::NoAnswer, "no answer in time")),
+        }
     }
 
     /// Calls a method of the documents (`commit`, `runQuery`, …). `Ok` when the answer's status is 200.

@@ -1,5 +1,7 @@
 //! The built-in collections, described as an app describes its own.
 
+use std::time::Duration;
+
 use crate::id::Collection;
 use crate::schema::FieldKind::{
     Any, Bool, Integer, KeyedMap, List, Map, Number, Order, String, StringList, Text, Timestamp,
@@ -53,6 +55,8 @@ fn campaigns() -> CollectionConfig {
         in_campaign: false,
         has_visibility: false,
         priority: Priority::Critical,
+        // Listed whole, for whoever was let in; a beacon tells the members of the rest.
+        interval: Duration::from_secs(60 * 60),
         ..config
     }
 }

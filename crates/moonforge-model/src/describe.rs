@@ -66,7 +66,7 @@ impl CollectionConfig {
             parent: None,
             policies: BTreeMap::new(),
             policy_for_all: FieldPolicy::LaterWins,
-            interval: Duration::from_secs(15 * 60),
+            interval: Duration::from_secs(30 * 60),
             priority: Priority::Medium,
         }
     }

@@ -61,6 +61,8 @@ mutants! {
     LeavingWipesEdits = "leaving-wipes-edits",
     /// `Retry-After` is not waited for.
     RetryAfterIgnored = "retry-after-ignored",
+    /// What is written between "the queue is empty" and "sleep" wakes nobody.
+    LostWakeup = "lost-wakeup",
 }
 
 /// Whether a mistake is made.

@@ -106,7 +106,8 @@ pub struct CollectionConfig {
     pub policies: BTreeMap<FieldPath, FieldPolicy>,
     /// The policy of all other fields; see [`CollectionConfig::with_policy_for_all`].
     pub policy_for_all: FieldPolicy,
-    /// How often to pull while nothing says that something moved.
+    /// How often the background engine asks for it while no beacon says that something moved: 30 minutes unless said
+    /// otherwise.
     pub interval: Duration,
     /// Where its documents stand in the push order.
     pub priority: Priority,

@@ -4,6 +4,7 @@
 //! implement it, and the engine knows nothing else of them. Errors carry their retry class, decided once, in the adapter.
 
 mod clock;
+mod connectivity;
 mod error;
 mod limits;
 mod query;
@@ -12,6 +13,7 @@ mod token;
 mod write;
 
 pub use clock::{Clock, Random, RandomExt};
+pub use connectivity::{AlwaysGood, Connectivity, Network};
 pub use error::{RemoteError, RemoteErrorKind};
 pub use limits::{MAX_DOCUMENT_BYTES, check_document, document_size};
 pub use remote::{

@@ -207,6 +207,12 @@ pub trait RemoteStore: Send + Sync + 'static {
     /// Asks the token provider for a fresh token after a 401; `Ok` when there is one to try again with.
     async fn refresh_credentials(&self) -> Result<(), RemoteError>;
 
+    /// Whether the remote can be reached: returns as soon as it answers anything at all. Bills nothing. One that can't
+    /// tell says yes.
+    async fn probe(&self) -> Result<(), RemoteError> {
+        Ok(())
+    }
+
     /// What was billed so far.
     fn usage(&self) -> Usage;
 

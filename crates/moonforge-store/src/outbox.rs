@@ -96,6 +96,15 @@ impl Store {
         })
     }
 
+    /// The number of the newest row that was ever queued here; 0 before the first.
+    pub async fn newest_row(&self) -> Result<u64, StoreError> {
+        let newest: Option<i64> =
+            sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'outbox_ops'")
+                .fetch_optional(&self.inner.readers)
+                .await?;
+        Ok(newest.unwrap_or(0).unsigned_abs())
+    }
+
     /// Documents that have rows and none parked, oldest first. Those that this app can't send ([`Store::outbox`] says why)
     /// aren't among them.
     pub async fn pending_docs(&self) -> Result<Vec<PendingDoc>, StoreError> {

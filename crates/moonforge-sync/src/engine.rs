@@ -6,6 +6,7 @@ use moonforge_ports::{Clock, Random, RemoteError, RemoteStore};
 use moonforge_store::{EditTime, Store, StoreError};
 use tokio::sync::Mutex;
 
+use crate::coordinator::Observe;
 use crate::job::{Job, Memory};
 use crate::report::{SyncOptions, SyncReport};
 use crate::run::{Failure, Run, Stop};
@@ -98,6 +99,27 @@ impl SyncEngine {
     /// # Errors
     /// When the store fails, belongs to another account (`account_mismatch`), or is being synced by another process.
     pub async fn run(&self, job: &Job, options: &SyncOptions) -> Result<SyncReport, SyncError> {
+        self.run_observed(job, options, &|_| {}).await
+    }
+
+    /// Whether the remote can be reached.
+    ///
+    /// # Errors
+    /// Where it can't.
+    pub async fn probe(&self) -> Result<(), RemoteError> {
+        self.remote.probe().await
+    }
+
+    /// [`SyncEngine::run`], which tells of its progress.
+    ///
+    /// # Errors
+    /// As [`SyncEngine::run`].
+    pub async fn run_observed(
+        &self,
+        job: &Job,
+        options: &SyncOptions,
+        observe: Observe<'_>,
+    ) -> Result<SyncReport, SyncError> {
         let mut memory = self.memory.lock().await;
         let _lock = self.store.lock_for_sync()?;
         // A file is bound once the remote has answered, so that a mistyped project binds nothing.
@@ -112,9 +134,11 @@ impl SyncEngine {
             &*self.random,
             options,
             owner,
+            observe,
         );
         let result = run.perform(job, &mut memory).await;
         let mut report = std::mem::take(&mut run.report);
+        report.check_in = run.check_in().await?;
         match result {
             Ok(()) => {}
             Err(Failure::Answer(error) | Failure::Stop(Stop::Refused(error))) => {
@@ -156,6 +180,7 @@ fn note_stop(report: &mut SyncReport, stop: &Stop) {
         Stop::Refused(_) | Stop::Store(_) => return,
     };
     tracing::debug!(%error, why, "the run ended early");
+    report.retry_after = error.retry_after;
     report.stopped = Some(format!(
         "{why} ({}); everything written here is kept and goes out next time",
         error.message

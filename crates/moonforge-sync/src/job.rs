@@ -1,6 +1,7 @@
 //! What a run is to do.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use moonforge_model::{Collection, Timestamp};
 use moonforge_store::StoreError;
@@ -9,6 +10,9 @@ use crate::beacon::{Beacons, Moves, News};
 use crate::membership::{Sights, campaigns};
 use crate::pull::{EVERY, Group};
 use crate::run::{Failure, Run};
+
+/// The clock offset is known no better than this.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(3);
 
 /// What a run of the engine does. Every run pushes first, and again what merging left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,7 +96,18 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// How long until a check that is owed falls due; a little later than that, for clocks that differ.
+    pub(crate) async fn check_in(&self) -> Result<Option<Duration>, StoreError> {
+        let Some(owed) = self.store.oldest_owed().await? else {
+            return Ok(None);
+        };
+        let due = owed.saturating_add(self.options.late_visibility + CLOCK_TOLERANCE);
+        Ok(Some(due.since(self.remote_now().await?)))
+    }
+
     async fn exchange(&mut self, job: &Job, memory: &mut Memory) -> Result<(), Failure> {
+        self.to_send = self.store.parked_and_waiting().await?.waiting;
+        self.tell();
         self.push().await?;
         match job {
             Job::Push => return Ok(()),

@@ -9,6 +9,7 @@
 
 mod apply;
 mod beacon;
+mod coordinator;
 mod engine;
 mod failed;
 mod job;
@@ -27,6 +28,10 @@ mod settle;
 #[cfg(test)]
 mod settle_tests;
 
+pub use coordinator::{
+    BoundedRun, Cadence, Coordinator, Observe, Parts, Phase, Progress, RunError, Runner,
+    SyncStatus, Trouble,
+};
 pub use engine::{SyncEngine, SyncError};
 pub use job::Job;
 pub use outcome::{Answer, Company, Look, Marks, Next, outcome};

@@ -30,6 +30,12 @@ pub struct SyncReport {
     pub billed: Usage,
     /// How long it took.
     pub elapsed_ms: u64,
+    /// How long the remote asked to wait, where that is why the run ended early.
+    #[serde(skip)]
+    pub retry_after: Option<Duration>,
+    /// How long until a check that is owed falls due.
+    #[serde(skip)]
+    pub check_in: Option<Duration>,
     /// Why the run ended early, in words for a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,

@@ -12,6 +12,7 @@ use moonforge_store::{Store, StoreError};
 
 use crate::apply::{Applied, Door, Incoming, Seen, apply_remote};
 use crate::beacon::Moves;
+use crate::coordinator::{Observe, Progress};
 use crate::report::{SyncOptions, SyncReport};
 
 /// Why a run ends before its work is done. What was written stays queued.
@@ -76,6 +77,8 @@ pub(crate) struct Run<'a> {
     pub(crate) uid: Option<String>,
     pub(crate) door: Door,
     pub(crate) report: SyncReport,
+    observe: Observe<'a>,
+    pub(crate) to_send: u64,
     counted: Counted,
     /// Whom the file is to be bound to at the first answer.
     owner: Option<String>,
@@ -91,6 +94,7 @@ impl<'a> Run<'a> {
         random: &'a dyn Random,
         options: &'a SyncOptions,
         owner: String,
+        observe: Observe<'a>,
     ) -> Self {
         let uid = remote.uid();
         let door = Door {
@@ -106,6 +110,8 @@ impl<'a> Run<'a> {
             uid,
             door,
             report: SyncReport::default(),
+            observe,
+            to_send: 0,
             counted: Counted::default(),
             owner: Some(owner),
             first_failure: None,
@@ -255,6 +261,16 @@ impl<'a> Run<'a> {
             report.conflicts += applied.conflicts;
             report.quarantined += u64::from(applied.quarantined);
         }
+        self.tell();
+    }
+
+    /// Tells how far the run is.
+    pub(crate) fn tell(&self) {
+        (self.observe)(Progress {
+            to_send: self.to_send,
+            sent: self.report.pushed,
+            fetched: self.report.pulled,
+        });
     }
 
     /// What was written since the last call, by campaign.

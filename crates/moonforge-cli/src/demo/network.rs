@@ -66,6 +66,11 @@ impl RemoteStore for Network {
         self.cloud.refresh_credentials().await
     }
 
+    async fn probe(&self) -> Result<(), RemoteError> {
+        self.leave()?;
+        self.cloud.probe().await
+    }
+
     fn usage(&self) -> Usage {
         self.cloud.usage()
     }

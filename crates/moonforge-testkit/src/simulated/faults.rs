@@ -19,6 +19,8 @@ pub enum CallKind {
     Aggregate,
     /// `refresh_credentials`.
     Refresh,
+    /// `probe`.
+    Probe,
 }
 
 /// One call of the port.

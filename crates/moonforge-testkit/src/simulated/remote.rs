@@ -220,6 +220,15 @@ impl RemoteStore for SimulatedRemote {
         self.exchange(call, &[], |_, _, _| Ok(())).await.map(|_| ())
     }
 
+    async fn probe(&self) -> Result<(), RemoteError> {
+        let call = self.call(CallKind::Probe, Vec::new(), None);
+        match self.exchange(call, &[], |_, _, _| Ok(())).await {
+            // Whoever is answered at all has reached it.
+            Err(error) if error.is_connection() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     fn usage(&self) -> Usage {
         self.state.lock().expect("no panic while held").usage
     }
