@@ -70,6 +70,9 @@ pub struct ConflictContext {
     /// The accounts that may have written it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost_by: Vec<String>,
+    /// The whole entry of a keyed map as it was here, where it was removed and an edit inside it went with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<Value>,
     /// What decided; absent where nothing had to be weighed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided_by: Option<DecidedBy>,

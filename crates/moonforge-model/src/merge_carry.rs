@@ -121,10 +121,15 @@ impl PathMerge<'_> {
                 reached(|| "merge: an edit goes with its entry".to_owned());
                 let kept = Self::at(&self.theirs.fields, op.path()).cloned();
                 let lost = value_at(self.ours, op.path()).cloned();
+                let told = self.lost_here(op.path(), kept, lost, &decision(Outcome::Lost));
                 conflicts.push(Conflict {
                     reason: ConflictReason::Deleted,
                     bring_back: vec![op.clone()],
-                    ..self.lost_here(op.path(), kept, lost, &decision(Outcome::Lost))
+                    context: ConflictContext {
+                        entry: value_at(self.ours, &entry).cloned(),
+                        ..told.context
+                    },
+                    ..told
                 });
                 None
             }

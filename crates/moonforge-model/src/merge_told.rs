@@ -140,6 +140,7 @@ impl PathMerge<'_> {
             kept_by,
             lost_at,
             lost_by,
+            entry: None,
             decided_by: decision.by,
         }
     }

@@ -13,31 +13,8 @@ use crate::tx::WriteTx;
 impl Store {
     /// Makes the document and its live descendants tombstones, in one transaction under one delete id. Says how many.
     pub async fn delete(&self, doc: DocRef, at: EditTime) -> Result<u64, StoreError> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                let state = tx.load(&doc).await?;
-                match state.view() {
-                    None => return Err(StoreError::NotFound(doc)),
-                    Some(view) if view.deleted.is_some() => return Err(StoreError::Deleted(doc)),
-                    Some(_) => {}
-                }
-                let delete_id = tx.new_id();
-                let mut affected = 0;
-                for doc in tx.with_descendants(doc).await? {
-                    let mut state = tx.load(&doc).await?;
-                    // Tombstones already there keep theirs.
-                    if state.view().is_some_and(|view| view.deleted.is_none()) {
-                        let op = RowOp::Delete {
-                            delete_id: delete_id.clone(),
-                        };
-                        tx.queue(&mut state, op, at).await?;
-                        affected += 1;
-                    }
-                }
-                Ok(affected)
-            })
-        })
-        .await
+        self.write(move |tx| Box::pin(async move { tx.delete(doc, at).await }))
+            .await
     }
 
     /// Undoes the delete that made this tombstone, for all documents that fell with it. Says how many.
@@ -82,8 +59,34 @@ impl Store {
 }
 
 impl WriteTx {
+    pub(crate) async fn delete(&mut self, doc: DocRef, at: EditTime) -> Result<u64, StoreError> {
+        let state = self.load(&doc).await?;
+        match state.view() {
+            None => return Err(StoreError::NotFound(doc)),
+            Some(view) if view.deleted.is_some() => return Err(StoreError::Deleted(doc)),
+            Some(_) => {}
+        }
+        let delete_id = self.new_id();
+        let mut affected = 0;
+        for doc in self.with_descendants(doc).await? {
+            let mut state = self.load(&doc).await?;
+            // Tombstones already there keep theirs.
+            if state.view().is_some_and(|view| view.deleted.is_none()) {
+                let op = RowOp::Delete {
+                    delete_id: delete_id.clone(),
+                };
+                self.queue(&mut state, op, at).await?;
+                affected += 1;
+            }
+        }
+        Ok(affected)
+    }
+
     /// The document and everything below it, parents first, each once.
-    async fn with_descendants(&mut self, doc: DocRef) -> Result<Vec<DocRef>, StoreError> {
+    pub(crate) async fn with_descendants(
+        &mut self,
+        doc: DocRef,
+    ) -> Result<Vec<DocRef>, StoreError> {
         let registry = self.registry();
         let mut seen = HashSet::from([doc.clone()]);
         let mut found = vec![doc];

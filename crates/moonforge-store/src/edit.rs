@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::error::StoreError;
 use crate::open::Store;
 use crate::overwrite::{Seen, edits, everything, fitted, unseen};
+use crate::resolve::as_shown;
 use crate::state::{Base, DocState};
 use crate::tx::WriteTx;
 
@@ -191,12 +192,13 @@ impl WriteTx {
         ops: Vec<PatchOp>,
         at: EditTime,
     ) -> Result<Written, StoreError> {
+        check_patch(&ops)?;
         let seen = base_rev.map_or(Seen::Present, Seen::Rev);
         let ops = ops.into_iter().map(canonical_op).collect();
         self.edit(doc, seen, ops, at).await
     }
 
-    async fn edit(
+    pub(crate) async fn edit(
         &mut self,
         doc: &DocRef,
         seen: Seen,
@@ -204,7 +206,6 @@ impl WriteTx {
         at: EditTime,
     ) -> Result<Written, StoreError> {
         let config = self.config(&doc.collection)?;
-        check_patch(&ops)?;
         let mut state = self.load(doc).await?;
         let Some(view) = state.view() else {
             return Err(StoreError::NotFound(doc.clone()));
@@ -220,6 +221,9 @@ impl WriteTx {
         let ops = fitted(&config, &seen, &now, ops);
         let ops = match &seen {
             Seen::Snapshot { read, .. } => as_intents(&config, read, ops),
+            Seen::Shown { path, value } => {
+                as_intents(&config, &as_shown(&now, path, value.as_ref()), ops)
+            }
             Seen::Present | Seen::Rev(_) => as_intents(&config, &now, ops),
         };
         let as_text = |op: &PatchOp| as_text_edit(&config, &now, op.clone());

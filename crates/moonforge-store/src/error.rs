@@ -43,6 +43,14 @@ pub enum StoreError {
     /// The conflict holds no edit that could be written again.
     #[error("conflict {0} holds no edit that could be written again; keep it as it is")]
     NothingToBringBack(u64),
+    /// Nobody settled the conflict, so there is nothing to take back.
+    #[error("conflict {0} is open; there is no resolution to take back")]
+    NotSettled(u64),
+    /// The conflict isn't about the value of one field.
+    #[error(
+        "conflict {0} isn't about one value, or the value isn't of its kind; keep it, or take what was lost"
+    )]
+    NotAField(u64),
     /// The file was written by a newer version of Moonforge.
     #[error("the database was written by a newer version of Moonforge; update the app to open it")]
     NewerVersion,
@@ -94,6 +102,8 @@ impl StoreError {
             Self::InFlight(_) => "in_flight",
             Self::AlreadySettled(_) => "already_settled",
             Self::NothingToBringBack(_) => "nothing_to_bring_back",
+            Self::NotSettled(_) => "not_settled",
+            Self::NotAField(_) => "not_a_field",
             Self::NewerVersion => "newer_version",
             Self::NotADatabase(_) => "not_a_database",
             Self::CannotOpen(_) => "cannot_open",

@@ -1,12 +1,16 @@
 //! The conflict journal and the quarantine: what could not be kept, and what could not be read.
 
+use std::time::Duration;
+
 use moonforge_model::{Conflict, DocRef, Fields, Timestamp};
-use sqlx::{Row as _, SqliteConnection};
+use serde_json::Value;
+use sqlx::Row as _;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::discard::WHOLE;
-use crate::edit::{EditTime, Written};
 use crate::error::StoreError;
 use crate::open::Store;
+use crate::resolve::{ResolvedBy, Settled, settled_by_the_app};
 use crate::rows::shown_as;
 use crate::tx::WriteTx;
 
@@ -21,9 +25,29 @@ pub struct JournalEntry {
     pub conflict: Conflict,
     /// When, by the local clock.
     pub at: Timestamp,
-    /// When a person settled it.
+    /// When it was settled.
     pub resolved_at: Option<Timestamp>,
+    /// How it was settled; absent in entries that an older version settled.
+    pub resolved_by: Option<ResolvedBy>,
 }
+
+/// How many entries the journal has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConflictCounts {
+    /// Entries that nobody settled.
+    pub open: u64,
+    /// Those of them that a person is to decide, as the field's policy wants it.
+    pub undecided: u64,
+    /// Settled ones that are still there.
+    pub settled: u64,
+}
+
+/// How long a settled entry is kept.
+const SETTLED_RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
+/// How many settled entries are kept in any case.
+const SETTLED_ALWAYS_KEPT: i64 = 100;
+/// Where an entry keeps how it was settled.
+const SETTLED: &str = "settled";
 
 /// A remote document that can't be read as its model.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,39 +77,57 @@ impl Store {
     /// One entry of the journal.
     pub async fn conflict(&self, id: u64) -> Result<JournalEntry, StoreError> {
         let mut conn = self.inner.readers.acquire().await?;
-        load(&mut conn, id).await
+        Ok(load(&mut conn, id).await?.0)
     }
 
-    /// Marks an entry as settled by a person: what was kept is right.
-    pub async fn settle_conflict(&self, id: u64, now: Timestamp) -> Result<(), StoreError> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                tx.open_conflict(id).await?;
-                tx.settle_conflict(id, now).await
-            })
-        })
-        .await
+    /// The journal of one document, newest first; settled entries only on request.
+    pub async fn conflicts_of(
+        &self,
+        doc: &DocRef,
+        settled_too: bool,
+    ) -> Result<Vec<JournalEntry>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM conflicts WHERE collection = ?1 AND doc_id = ?2 AND (?3 OR resolved_at IS NULL)
+             ORDER BY conflict_id DESC",
+        )
+        .bind(doc.collection.as_str())
+        .bind(doc.id.as_str())
+        .bind(settled_too)
+        .fetch_all(&self.inner.readers)
+        .await?;
+        rows.iter().map(entry).collect()
     }
 
-    /// Writes what an entry lost again, as a new edit, and marks it as settled, in one transaction: never one without the
-    /// other. Only an entry that holds a whole document makes it again where there is none.
-    pub async fn take_conflict(&self, id: u64, at: EditTime) -> Result<Written, StoreError> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                let JournalEntry { doc, conflict, .. } = tx.open_conflict(id).await?;
-                if conflict.bring_back.is_empty() {
-                    return Err(StoreError::NothingToBringBack(id));
-                }
-                let written = if conflict.field == WHOLE {
-                    tx.bring_back(&doc, conflict.bring_back, at).await?
-                } else {
-                    tx.patch(&doc, None, conflict.bring_back, at).await?
-                };
-                tx.settle_conflict(id, at.local).await?;
-                Ok(written)
-            })
+    /// Takes old settled entries out; writes nothing where there are none.
+    pub(crate) async fn prune_journal(&self, now: Timestamp) -> Result<(), StoreError> {
+        let oldest: Option<i64> = sqlx::query_scalar("SELECT min(resolved_at) FROM conflicts")
+            .fetch_one(&self.inner.readers)
+            .await?;
+        let before = now
+            .as_micros()
+            .saturating_sub(SETTLED_RETENTION.as_micros() as i64);
+        if oldest.is_none_or(|oldest| oldest >= before) {
+            return Ok(());
+        }
+        self.write(move |tx| Box::pin(async move { prune(tx.conn(), now).await }))
+            .await
+    }
+
+    /// How many entries the journal has.
+    pub async fn conflict_counts(&self) -> Result<ConflictCounts, StoreError> {
+        let (open, undecided, settled): (i64, i64, i64) = sqlx::query_as(
+            "SELECT count(*) FILTER (WHERE resolved_at IS NULL),
+                    count(*) FILTER (WHERE resolved_at IS NULL AND entry ->> '$.reason' = 'undecided'),
+                    count(*) FILTER (WHERE resolved_at IS NOT NULL)
+             FROM conflicts",
+        )
+        .fetch_one(&self.inner.readers)
+        .await?;
+        Ok(ConflictCounts {
+            open: open.unsigned_abs(),
+            undecided: undecided.unsigned_abs(),
+            settled: settled.unsigned_abs(),
         })
-        .await
     }
 
     /// Whether [`Store::take_conflict`] would find something to write, and a document to write it to.
@@ -133,7 +175,26 @@ impl Store {
     }
 }
 
-async fn load(conn: &mut SqliteConnection, id: u64) -> Result<JournalEntry, StoreError> {
+/// Takes settled entries out of the journal once they are old. Open ones stay for ever.
+pub(crate) async fn prune(conn: &mut SqliteConnection, now: Timestamp) -> Result<(), StoreError> {
+    let kept = i64::try_from(SETTLED_RETENTION.as_micros()).unwrap_or(i64::MAX);
+    // The newest stay in any case: a clock that is wrong by a year takes no more than it must.
+    sqlx::query(
+        "DELETE FROM conflicts WHERE resolved_at < ?1 AND conflict_id NOT IN (
+             SELECT conflict_id FROM conflicts WHERE resolved_at IS NOT NULL
+             ORDER BY resolved_at DESC, conflict_id DESC LIMIT ?2)",
+    )
+    .bind(now.as_micros().saturating_sub(kept))
+    .bind(SETTLED_ALWAYS_KEPT)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn load(
+    conn: &mut SqliteConnection,
+    id: u64,
+) -> Result<(JournalEntry, Option<Settled>), StoreError> {
     let row = sqlx::query("SELECT * FROM conflicts WHERE conflict_id = ?1")
         .bind(id as i64)
         .fetch_optional(conn)
@@ -142,40 +203,91 @@ async fn load(conn: &mut SqliteConnection, id: u64) -> Result<JournalEntry, Stor
         what: "conflict",
         id,
     };
-    row.as_ref().map_or(Err(missing), entry)
+    row.as_ref().map_or(Err(missing), entry_and_settlement)
 }
 
-fn entry(row: &sqlx::sqlite::SqliteRow) -> Result<JournalEntry, StoreError> {
+fn entry(row: &SqliteRow) -> Result<JournalEntry, StoreError> {
+    Ok(entry_and_settlement(row)?.0)
+}
+
+fn entry_and_settlement(row: &SqliteRow) -> Result<(JournalEntry, Option<Settled>), StoreError> {
     let text: String = row.try_get("entry")?;
-    Ok(JournalEntry {
+    let mut fields: Fields = serde_json::from_str(&text).map_err(StoreError::corrupt)?;
+    let settled = fields
+        .remove(SETTLED)
+        .map(serde_json::from_value::<Settled>);
+    let settled = settled.transpose().map_err(StoreError::corrupt)?;
+    let entry = JournalEntry {
         conflict_id: u64::try_from(row.try_get::<i64, _>("conflict_id")?)
             .map_err(StoreError::corrupt)?,
         doc: shown_as(row.try_get("collection")?, row.try_get("doc_id")?),
-        conflict: serde_json::from_str(&text).map_err(StoreError::corrupt)?,
+        conflict: serde_json::from_value(Value::Object(fields)).map_err(StoreError::corrupt)?,
         at: Timestamp::from_micros(row.try_get("at")?),
         resolved_at: row
             .try_get::<Option<i64>, _>("resolved_at")?
             .map(Timestamp::from_micros),
-    })
+        resolved_by: settled.as_ref().map(|settled| settled.by),
+    };
+    Ok((entry, settled))
 }
 
 impl WriteTx {
     /// An entry that nobody settled yet.
-    async fn open_conflict(&mut self, id: u64) -> Result<JournalEntry, StoreError> {
-        let entry = load(self.conn(), id).await?;
+    pub(crate) async fn open_conflict(&mut self, id: u64) -> Result<JournalEntry, StoreError> {
+        let entry = load(self.conn(), id).await?.0;
         match entry.resolved_at {
             Some(_) => Err(StoreError::AlreadySettled(id)),
             None => Ok(entry),
         }
     }
 
-    async fn settle_conflict(&mut self, id: u64, now: Timestamp) -> Result<(), StoreError> {
-        sqlx::query("UPDATE conflicts SET resolved_at = ?2 WHERE conflict_id = ?1")
-            .bind(id as i64)
-            .bind(now.as_micros())
-            .execute(self.conn())
-            .await?;
-        Ok(())
+    /// An entry that was settled, and how.
+    pub(crate) async fn settled_conflict(
+        &mut self,
+        id: u64,
+    ) -> Result<(JournalEntry, Settled), StoreError> {
+        let (entry, settled) = load(self.conn(), id).await?;
+        match entry.resolved_at {
+            // Older versions didn't note what they wrote.
+            Some(_) => Ok((entry, settled.unwrap_or(Settled::by(ResolvedBy::Keep)))),
+            None => Err(StoreError::NotSettled(id)),
+        }
+    }
+
+    pub(crate) async fn settle_conflict(
+        &mut self,
+        id: u64,
+        settled: &Settled,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let text = serde_json::to_string(settled).map_err(StoreError::corrupt)?;
+        sqlx::query(
+            "UPDATE conflicts SET resolved_at = ?2, entry = json_set(entry, '$.settled', json(?3))
+             WHERE conflict_id = ?1",
+        )
+        .bind(id as i64)
+        .bind(now.as_micros())
+        .bind(text)
+        .execute(self.conn())
+        .await?;
+        self.journaled = true;
+        prune(self.conn(), now).await
+    }
+
+    pub(crate) async fn reopen_conflict(
+        &mut self,
+        id: u64,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE conflicts SET resolved_at = NULL, entry = json_remove(entry, '$.settled')
+             WHERE conflict_id = ?1",
+        )
+        .bind(id as i64)
+        .execute(self.conn())
+        .await?;
+        self.journaled = true;
+        prune(self.conn(), now).await
     }
 
     /// Adds an entry to the journal.
@@ -197,16 +309,28 @@ impl WriteTx {
         conflict: &Conflict,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let text = serde_json::to_string(conflict).map_err(StoreError::corrupt)?;
+        let settled = settled_by_the_app(conflict.context.decided_by);
+        let resolved_at = settled.as_ref().map(|_| now.as_micros());
+        let mut entry = match serde_json::to_value(conflict).map_err(StoreError::corrupt)? {
+            Value::Object(fields) => fields,
+            _ => return Err(StoreError::corrupt("an entry is an object")),
+        };
+        if let Some(settled) = settled {
+            let settled = serde_json::to_value(settled).map_err(StoreError::corrupt)?;
+            entry.insert(SETTLED.to_owned(), settled);
+        }
+        let text = serde_json::to_string(&entry).map_err(StoreError::corrupt)?;
         sqlx::query(
-            "INSERT INTO conflicts (collection, doc_id, entry, at) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO conflicts (collection, doc_id, entry, at, resolved_at) VALUES (?1, ?2, ?3, ?4, ?5)",
         )
         .bind(collection)
         .bind(id)
         .bind(text)
         .bind(now.as_micros())
+        .bind(resolved_at)
         .execute(self.conn())
         .await?;
+        self.journaled = true;
         Ok(())
     }
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
-use moonforge_model::{Registry, Timestamp};
+use moonforge_model::{ConflictResolver, Registry, Timestamp};
 use sqlx::Connection as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use tokio::sync::{Mutex, OwnedMutexGuard, broadcast};
+use tokio::sync::{Mutex, OwnedMutexGuard, broadcast, watch};
 
 use crate::error::StoreError;
 use crate::migrate::{self, MigrationReport};
@@ -45,6 +45,8 @@ pub struct StoreOptions {
     pub now: Timestamp,
     /// How long to wait for another process that has the file, before the error is [`StoreError::Busy`].
     pub busy_timeout: Duration,
+    /// The app's own say in conflicts, before the policies of the registry.
+    pub resolver: Option<Arc<dyn ConflictResolver>>,
     /// Called around each write transaction; for tests.
     pub probe: Option<Arc<dyn TransactionProbe>>,
 }
@@ -58,6 +60,7 @@ impl StoreOptions {
             new_id,
             now,
             busy_timeout: Duration::from_secs(10),
+            resolver: None,
             probe: None,
         }
     }
@@ -70,6 +73,9 @@ pub(crate) struct Inner {
     pub(crate) registry: Arc<Registry>,
     pub(crate) new_id: IdSource,
     pub(crate) changes: broadcast::Sender<crate::watch::Change>,
+    /// Moves when the journal has become another.
+    pub(crate) journaled: watch::Sender<()>,
+    pub(crate) resolver: Option<Arc<dyn ConflictResolver>>,
     pub(crate) probe: Option<Arc<dyn TransactionProbe>>,
     pub(crate) path: Option<PathBuf>,
     /// The right to sync a store in memory, which has no file to lock.
@@ -164,6 +170,8 @@ impl Store {
             registry: options.registry,
             new_id: options.new_id,
             changes,
+            journaled: watch::Sender::new(()),
+            resolver: options.resolver,
             probe: options.probe,
             path,
             syncing: Arc::default(),
@@ -174,6 +182,7 @@ impl Store {
             inner: Arc::new(inner),
         };
         store.know_this_copy(options.now).await?;
+        store.prune_journal(options.now).await?;
         store.poll_other_processes().await?;
         Ok(store)
     }

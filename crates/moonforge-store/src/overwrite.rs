@@ -16,6 +16,13 @@ pub(crate) enum Seen {
     Present,
     /// The version of that rev, which is older: what was in it, nobody knows.
     Rev(i64),
+    /// This value at this place, and all else as it is now.
+    Shown {
+        /// Where.
+        path: FieldPath,
+        /// What; `None` where nothing was there.
+        value: Option<Value>,
+    },
     /// This, and he made that of it.
     Snapshot {
         /// The document as he read it.
@@ -128,7 +135,7 @@ pub(crate) fn unseen(
 }
 
 /// What stands at `path`, or above it where no map does: it gives way to an edit of `path`.
-fn standing<'v>(fields: &'v Fields, path: &FieldPath) -> (FieldPath, Option<&'v Value>) {
+pub(crate) fn standing<'v>(fields: &'v Fields, path: &FieldPath) -> (FieldPath, Option<&'v Value>) {
     std::iter::successors(path.parent(), FieldPath::parent)
         .find_map(|above| {
             let there = value_at(fields, &above)?;
@@ -147,6 +154,9 @@ fn was_seen(seen: &Seen, op: &PatchOp, path: &FieldPath, there: Option<&Value>) 
     match seen {
         Seen::Present => true,
         Seen::Rev(_) => false,
+        Seen::Shown { path: at, value } => {
+            at != path || value.as_ref() == there.filter(|there| !there.is_null())
+        }
         Seen::Snapshot { read, .. } => value_at(read, path) == there,
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
-use moonforge_model::{Collection, CollectionConfig, DocRef, Registry};
+use moonforge_model::{Collection, CollectionConfig, ConflictResolver, DocRef, Registry};
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 
 use crate::error::StoreError;
@@ -36,6 +36,8 @@ pub struct WriteTx {
     strangers: HashMap<Collection, Table>,
     /// The copies of this file, once asked for.
     pub(crate) incarnations: Option<Incarnations>,
+    /// Whether the journal changed.
+    pub(crate) journaled: bool,
 }
 
 impl WriteTx {
@@ -79,6 +81,11 @@ impl WriteTx {
             .ok_or_else(unknown)
     }
 
+    /// The app's say in conflicts.
+    pub fn resolver(&self) -> Option<Arc<dyn ConflictResolver>> {
+        self.inner.resolver.clone()
+    }
+
     /// A new random id.
     pub fn new_id(&self) -> String {
         (self.inner.new_id)()
@@ -105,13 +112,18 @@ impl Store {
                 ahead: HashMap::new(),
                 strangers: HashMap::new(),
                 incarnations: None,
+                journaled: false,
             };
             let value = work(&mut tx).await?;
             if let Some(probe) = &inner.probe {
                 probe.before_commit().await?;
             }
             let changed = std::mem::take(&mut tx.changed);
+            let journaled = tx.journaled;
             tx.tx.commit().await?;
+            if journaled {
+                inner.journaled.send_replace(());
+            }
             if !changed.is_empty() {
                 // No receiver is no error: nobody watches.
                 let _ = inner.changes.send(Change::Documents(changed.into()));

@@ -72,6 +72,7 @@ impl Store {
         if moved {
             // No receiver is no error: nobody watches.
             let _ = self.inner.changes.send(Change::Unknown);
+            self.inner.journaled.send_replace(());
         }
         Ok(moved)
     }

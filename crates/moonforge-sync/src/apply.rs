@@ -5,8 +5,8 @@ use moonforge_model::coverage::reached;
 use moonforge_model::mutant::{Mutant, planted};
 use moonforge_model::{
     CollectionConfig, Conflict, ConflictContext, ConflictReason, Deletion, DocRef, Fields, Folded,
-    LostSide, ParkReason, PatchOp, Row, RowOp, Timestamp, Version, canonical_fields, fold, merge,
-    merge_onto_absence,
+    LostSide, MergeContext, ParkReason, PatchOp, Row, RowOp, Timestamp, Version, canonical_fields,
+    fold, merge_as, merge_onto_absence,
 };
 use moonforge_store::{Base, DocState, OutboxRow, Quarantined, StoreError, WriteTx};
 
@@ -194,7 +194,14 @@ async fn apply_version(
     }
     let merged = !state.rows.is_empty();
     if merged {
+        let resolver = tx.resolver();
+        let doc = state.doc.clone();
+        let context = MergeContext {
+            uid: Some(&door.uid),
+            resolver: resolver.as_deref().map(|resolver| (&doc, resolver)),
+        };
         journal.extend(merge_rows(
+            context,
             &config,
             ground.as_ref(),
             &version,
@@ -238,6 +245,7 @@ fn ground(base: Option<&Version>, covered: &[&Row]) -> Option<Version> {
 }
 
 fn merge_rows(
+    context: MergeContext<'_>,
     config: &CollectionConfig,
     ground: Option<&Version>,
     theirs: &Version,
@@ -246,7 +254,7 @@ fn merge_rows(
 ) -> Vec<Conflict> {
     let rows: Vec<Row> = state.edits().cloned().collect();
     // Rows that got a new number aren't told apart by it yet, but by their random id.
-    let merged = merge(config, ground, theirs, &rows, read_time);
+    let merged = merge_as(context, config, ground, theirs, &rows, read_time);
     let mut kept = Vec::with_capacity(merged.rows.len());
     for row in merged.rows {
         if let Some(old) = state.rows.iter().find(|r| r.row.op_id == row.op_id) {

@@ -7,5 +7,6 @@ mod hostile;
 mod maps;
 mod polls;
 mod purge;
+mod resolver;
 mod sight;
 mod support;

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use moonforge_model::{DocRef, Fields, Folded, PatchOp, Registry, Timestamp};
+use moonforge_model::{ConflictResolver, DocRef, Fields, Folded, PatchOp, Registry, Timestamp};
 use moonforge_ports::{Clock, RandomExt, RemoteStore};
-use moonforge_store::{Durability, Store, StoreOptions};
+use moonforge_store::{Durability, EditTime, Store, StoreOptions};
 use moonforge_sync::{Job, SyncEngine, SyncError, SyncOptions, SyncReport};
 use moonforge_testkit::clock::ManualClock;
 use moonforge_testkit::random::SeededRandom;
@@ -77,6 +77,22 @@ impl Cloud {
         self.with_store(uid, name, store)
     }
 
+    /// An administrator's device with an app's own policies and say in conflicts.
+    pub(crate) async fn device_of(
+        &self,
+        name: &str,
+        registry: Registry,
+        resolver: Option<Arc<dyn ConflictResolver>>,
+    ) -> Device {
+        let options = StoreOptions {
+            registry: Arc::new(registry),
+            resolver,
+            ..self.options(name)
+        };
+        let store = Store::in_memory(options).await.unwrap();
+        self.with_store(None, name, store)
+    }
+
     fn options(&self, name: &str) -> StoreOptions {
         let seed = name.bytes().fold(self.clock.now().as_micros(), |a, b| {
             a.wrapping_mul(31).wrapping_add(b.into())
@@ -113,6 +129,10 @@ impl Cloud {
 }
 
 impl Device {
+    pub(crate) async fn edit_time(&self) -> EditTime {
+        self.engine.edit_time().await.unwrap()
+    }
+
     pub(crate) async fn put(&self, doc: &DocRef, value: Value) {
         let at = self.engine.edit_time().await.unwrap();
         self.store
