@@ -29,6 +29,17 @@ pub enum Job {
     },
 }
 
+impl Job {
+    /// A stable name, for logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Everything => "everything",
+            Self::Push => "push",
+            Self::Poll { .. } => "poll",
+        }
+    }
+}
+
 /// What an engine keeps between its runs, in memory alone: a new process asks for everything once.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {

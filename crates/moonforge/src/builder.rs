@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use moonforge_model::{CollectionConfig, Registry};
-use moonforge_ports::{Clock, Random, RandomExt};
+use moonforge_ports::{Clock, Connectivity, Random, RandomExt};
 use moonforge_store::{Durability, Store, StoreError, StoreOptions};
+use moonforge_sync::{Cadence, SyncOptions};
 use tracing::Instrument;
 
+use crate::background::Background;
 use crate::cloud::{Cloud, Embedded};
 use crate::error::{Error, Kind};
 use crate::forge::Moonforge;
@@ -29,6 +31,7 @@ pub struct Builder {
     durability: Durability,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    background: Background,
 }
 
 impl std::fmt::Debug for Builder {
@@ -51,6 +54,7 @@ impl Builder {
             durability: Durability::Full,
             clock: Arc::new(SystemClock::new()),
             random: Arc::new(OsRandom),
+            background: Background::default(),
         }
     }
 
@@ -76,6 +80,25 @@ impl Builder {
     /// When a write counts as done; [`Durability::Full`] unless said otherwise.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
+        self
+    }
+
+    /// What the operating system says about the network. Without this call the engine finds out by itself when the cloud
+    /// can't be reached, and when it can be again.
+    pub fn connectivity(mut self, connectivity: Arc<dyn Connectivity>) -> Self {
+        self.background.connectivity = connectivity;
+        self
+    }
+
+    /// How the background engine paces itself.
+    pub fn cadence(mut self, cadence: Cadence) -> Self {
+        self.background.cadence = cadence;
+        self
+    }
+
+    /// The bounds of each run in the background.
+    pub fn sync_options(mut self, options: SyncOptions) -> Self {
+        self.background.options = options;
         self
     }
 
@@ -127,7 +150,13 @@ impl Builder {
             None => (Store::in_memory(options).await?, Embedded::in_memory()),
         };
         let cloud = self.cloud.unwrap_or_else(|| beside.into());
-        Ok(Moonforge::new(store, cloud, self.clock, self.random))
+        Ok(Moonforge::new(
+            store,
+            cloud,
+            self.clock,
+            self.random,
+            self.background,
+        ))
     }
 }
 

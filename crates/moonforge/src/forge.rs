@@ -1,12 +1,14 @@
 //! An open database.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use moonforge_model::{Collection, DocId, Registry};
 use moonforge_ports::{Clock, Random};
 use moonforge_store::{EditTime, Store};
+use moonforge_sync::{Coordinator, Parts};
 
+use crate::background::{Background, Connector};
 use crate::builder::Builder;
 use crate::cloud::Cloud;
 use crate::conflicts::Conflicts;
@@ -30,6 +32,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) syncing: Syncing,
+    pub(crate) coordinator: Coordinator,
 }
 
 impl std::fmt::Debug for Moonforge {
@@ -65,16 +68,37 @@ impl Moonforge {
         cloud: Cloud,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
+        background: Background,
     ) -> Self {
-        Self {
-            inner: Arc::new(Inner {
+        let made = |inner: &Weak<Inner>| {
+            let parts = Parts {
+                store: store.clone(),
+                runner: Arc::new(Connector(inner.clone())),
+                clock: clock.clone(),
+                random: random.clone(),
+                connectivity: background.connectivity,
+                cadence: background.cadence,
+                options: background.options,
+            };
+            Inner {
+                coordinator: Coordinator::new(parts),
                 store,
                 cloud,
                 clock,
                 random,
                 syncing: Syncing::default(),
-            }),
+            }
+        };
+        Self {
+            inner: Arc::new_cyclic(made),
         }
+    }
+
+    /// The database behind a weak handle, if anybody still has it.
+    pub(crate) fn upgrade(inner: &Weak<Inner>) -> Option<Self> {
+        Some(Self {
+            inner: inner.upgrade()?,
+        })
     }
 
     pub(crate) fn inner(&self) -> &Inner {
@@ -148,8 +172,9 @@ impl Moonforge {
         Conflicts::new(self.clone())
     }
 
-    /// Ends all connections to the database; waits for writes under way. Calls after this fail.
+    /// Ends the background work and all connections to the database; waits for writes under way. Calls after this fail.
     pub async fn close(&self) {
+        self.stop().await;
         self.store().close().await;
     }
 }

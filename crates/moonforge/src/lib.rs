@@ -33,6 +33,7 @@
 //! Tracing spans have stable names: `moonforge.open`, `moonforge.sync`, `moonforge.documents` (with the call and the
 //! collection as fields), `moonforge.put_many`, `moonforge.doctor`, `moonforge.repair`, `moonforge.backup`.
 
+mod background;
 mod builder;
 mod care;
 mod cloud;
@@ -77,7 +78,10 @@ pub use moonforge_store::{
     MigrationReport, OutboxCounts, OutboxEntry, OutboxRow, Page, QuerySpec, StoreError, StoredDoc,
     Tree, Where, Written,
 };
-pub use moonforge_sync::{SyncError, SyncOptions, SyncReport};
+pub use moonforge_sync::{
+    BoundedRun, Cadence, Phase, Progress, RunError, SyncError, SyncOptions, SyncReport, SyncStatus,
+    Trouble,
+};
 pub use outbox::Outbox;
 pub use secrecy::SecretString;
 pub use status::{Health, Status};

@@ -37,7 +37,9 @@ impl Outbox {
     /// # Errors
     /// `not_found`, and those of the local store.
     pub async fn retry(&self, seq: Option<u64>) -> Result<u64, Error> {
-        Ok(self.forge.store().retry(seq).await?)
+        let retried = self.forge.store().retry(seq).await?;
+        self.forge.trigger();
+        Ok(retried)
     }
 
     /// Gives up edit `seq`, which goes to the conflict journal; with a creation that the cloud doesn't have go the edits of

@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::{StreamExt, stream};
 use moonforge_model::{Collection, Timestamp};
-use moonforge_store::CollectionStatus;
+use moonforge_store::{Change, CollectionStatus};
+use moonforge_sync::SyncStatus;
 use serde::Serialize;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
 
 use crate::error::Error;
 use crate::forge::Moonforge;
+use crate::watch::{Watch, with_other_processes};
 
 /// An edit that was tried this often and isn't through makes the health degraded.
 const MAX_RETRIES: u32 = 5;
@@ -39,6 +44,25 @@ pub struct Status {
     pub quarantined: u64,
     /// Each registered collection.
     pub collections: BTreeMap<Collection, CollectionStatus>,
+    /// The background engine of this process.
+    pub sync: SyncStatus,
+}
+
+impl Status {
+    /// All of it as one sentence, fit for a status line and for a screen reader.
+    pub fn sentence(&self) -> String {
+        let sync = SyncStatus {
+            pending: self.pending,
+            parked: self.parked,
+            ..self.sync.clone()
+        };
+        let said = sync.sentence();
+        match self.quarantined {
+            0 => said,
+            1 => format!("{said} 1 document of the cloud can't be read."),
+            n => format!("{said} {n} documents of the cloud can't be read."),
+        }
+    }
 }
 
 impl Moonforge {
@@ -58,8 +82,10 @@ impl Moonforge {
         let age = counts
             .oldest_pending_at
             .map(|at| self.clock().now().since(at).as_secs());
+        let sync = self.sync_status();
+        let attention = failing || sync.needs_attention();
         Ok(Status {
-            health: if counts.parked > 0 || store.quarantined > 0 || failing {
+            health: if counts.parked > 0 || store.quarantined > 0 || attention {
                 Health::Degraded
             } else {
                 Health::Ok
@@ -70,6 +96,53 @@ impl Moonforge {
             last_synced_at: self.last_sync().await?,
             quarantined: store.quarantined,
             collections: store.collections,
+            sync,
         })
+    }
+
+    /// How things stand, then each time that this has changed, here or in the background engine: for a UI to bind to. One
+    /// who is slow gets the newest, not each between. After an error it goes on.
+    pub fn watch_status(&self) -> Watch<Status> {
+        struct Watching {
+            forge: Moonforge,
+            engine: watch::Receiver<SyncStatus>,
+            documents: broadcast::Receiver<Change>,
+            last: Option<Status>,
+            due: bool,
+        }
+        let start = Watching {
+            forge: self.clone(),
+            // Both before the first look, so that nothing falls between.
+            engine: self.watch_sync_status(),
+            documents: self.store().changes(),
+            last: None,
+            due: true,
+        };
+        let statuses = stream::unfold(start, async |mut watching| {
+            loop {
+                if !std::mem::take(&mut watching.due) {
+                    tokio::select! {
+                        changed = watching.engine.changed() => changed.ok()?,
+                        change = watching.documents.recv() => {
+                            if matches!(change, Err(RecvError::Closed)) {
+                                return None;
+                            }
+                        }
+                    }
+                }
+                // Many changes, one look.
+                watching.engine.mark_unchanged();
+                watching.documents = watching.documents.resubscribe();
+                match watching.forge.status().await {
+                    Ok(now) if watching.last.as_ref() == Some(&now) => {}
+                    Ok(now) => {
+                        watching.last = Some(now.clone());
+                        return Some((Ok(now), watching));
+                    }
+                    Err(error) => return Some((Err(error), watching)),
+                }
+            }
+        });
+        with_other_processes(self.clone(), statuses).boxed()
     }
 }

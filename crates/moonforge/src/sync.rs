@@ -3,7 +3,7 @@
 use moonforge_model::Timestamp;
 use moonforge_ports::RemoteError;
 use moonforge_store::StoreError;
-use moonforge_sync::{SyncEngine, SyncError, SyncOptions, SyncReport};
+use moonforge_sync::{Job, Observe, SyncEngine, SyncError, SyncOptions, SyncReport};
 use tokio::sync::Mutex;
 use tracing::Instrument;
 
@@ -38,23 +38,32 @@ impl Moonforge {
     /// # Errors
     /// As `sync_now`.
     pub async fn sync_with(&self, options: &SyncOptions) -> Result<SyncReport, Error> {
-        let span = tracing::info_span!("moonforge.sync");
+        let report = self.run_job(&Job::Everything, options, &|_| {}).await?;
+        self.inner().coordinator.done_elsewhere(&report);
+        Ok(report)
+    }
+
+    /// Does one job of the engine's, whoever asked for it.
+    pub(crate) async fn run_job(
+        &self,
+        job: &Job,
+        options: &SyncOptions,
+        observe: Observe<'_>,
+    ) -> Result<SyncReport, Error> {
+        let span = tracing::info_span!("moonforge.sync", job = job.name());
         let run = async {
             let mut turn = self.inner().syncing.lock().await;
-            let engine = match &mut *turn {
-                Some(engine) => engine,
-                none => match self.connect().await? {
-                    Ok(engine) => none.insert(engine),
-                    Err(unreachable) => return self.offline(unreachable).await,
-                },
+            let engine = match self.engine(&mut turn).await? {
+                Ok(engine) => engine,
+                Err(unreachable) => return self.offline(unreachable).await,
             };
-            let report = match engine.sync_now(options).await {
+            let report = match engine.run_observed(job, options, observe).await {
                 Err(SyncError::Store(StoreError::AccountMismatch { owner, other })) => {
                     return Err(self.mismatch(owner, other).await?);
                 }
                 report => report?,
             };
-            if report.stopped.is_none() {
+            if report.stopped.is_none() && *job == Job::Everything {
                 let now = self.clock().now().to_string();
                 self.store().set_note(LAST_SYNC, now).await?;
                 self.note_place().await?;
@@ -62,6 +71,30 @@ impl Moonforge {
             Ok(report)
         };
         Box::pin(run).instrument(span).await
+    }
+
+    /// Whether the cloud can be reached; where that can't be told, yes.
+    pub(crate) async fn is_reachable(&self) -> bool {
+        let mut turn = self.inner().syncing.lock().await;
+        match self.engine(&mut turn).await {
+            Ok(Ok(engine)) => engine.probe().await.is_ok(),
+            Ok(Err(_)) => false,
+            Err(_) => true,
+        }
+    }
+
+    /// The engine, connected the first time that the cloud is there.
+    async fn engine<'t>(
+        &self,
+        turn: &'t mut Option<SyncEngine>,
+    ) -> Result<Result<&'t SyncEngine, RemoteError>, Error> {
+        match turn {
+            Some(engine) => Ok(Ok(engine)),
+            none => match self.connect().await? {
+                Ok(engine) => Ok(Ok(none.insert(engine))),
+                Err(unreachable) => Ok(Err(unreachable)),
+            },
+        }
     }
 
     async fn connect(&self) -> Result<Result<SyncEngine, RemoteError>, Error> {

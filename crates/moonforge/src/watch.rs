@@ -47,7 +47,7 @@ impl Documents {
 }
 
 /// The stream, and beside it a look now and then whether another process wrote, of which the store then tells it.
-fn with_other_processes<S: Stream + Send>(
+pub(crate) fn with_other_processes<S: Stream + Send>(
     forge: Moonforge,
     watched: S,
 ) -> impl Stream<Item = S::Item> + Send + use<S>

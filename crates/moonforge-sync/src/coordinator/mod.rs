@@ -79,7 +79,13 @@ struct Shared {
 
 impl Shared {
     fn wish(&self, wish: Wish) {
-        self.wishes.lock().expect("no panic while held").push(wish);
+        let mut wishes = self.wishes.lock().expect("no panic while held");
+        match (wishes.last_mut(), wish) {
+            // However often it is wished for, it is one look.
+            (Some(Wish::Trigger(known)), Wish::Trigger(more)) => known.extend(more),
+            (_, wish) => wishes.push(wish),
+        }
+        drop(wishes);
         self.bell.notify_one();
     }
 

@@ -1,5 +1,6 @@
 //! The facade as an app uses it.
 
+mod background;
 mod cloud;
 mod repositories;
 mod watch;
