@@ -213,6 +213,25 @@ CREATE TABLE checkpoints (
     PRIMARY KEY (collection, campaign_id)
 ) WITHOUT ROWID;
 
+-- Parts of the cloud that this device holds; where none is joined, it holds everything that its account may see. One that was
+-- synced by itself and not joined is here too, for the time alone. `*` stands for everything.
+CREATE TABLE scopes (
+    scope TEXT NOT NULL PRIMARY KEY,
+    joined_at INTEGER,
+    synced_at INTEGER
+) WITHOUT ROWID;
+
+-- Which of the joined scopes hold a document. Of a scope that holds what was opened here: when it was, or null for what is
+-- linked to by that; such a document may still have to be fetched, and `missing_at` is when it wasn't there, or closed.
+CREATE TABLE doc_scopes (
+    doc_ref TEXT NOT NULL,
+    scope TEXT NOT NULL REFERENCES scopes (scope) ON DELETE CASCADE,
+    opened_at INTEGER,
+    missing_at INTEGER,
+    PRIMARY KEY (doc_ref, scope)
+) WITHOUT ROWID;
+CREATE INDEX doc_scopes_scope ON doc_scopes (scope, doc_ref);
+
 CREATE TABLE conflicts (
     conflict_id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     collection TEXT NOT NULL,

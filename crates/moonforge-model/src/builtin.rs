@@ -57,7 +57,7 @@ fn campaigns() -> CollectionConfig {
         priority: Priority::Critical,
         // Listed whole, for whoever was let in; a beacon tells the members of the rest.
         interval: Duration::from_secs(60 * 60),
-        ..config
+        ..config.with_scope_keys(["ownerUid", "memberUids", "ruleset"])
     }
 }
 

@@ -68,6 +68,7 @@ impl CollectionConfig {
             policy_for_all: FieldPolicy::LaterWins,
             interval: Duration::from_secs(30 * 60),
             priority: Priority::Medium,
+            scope_keys: Vec::new(),
         }
     }
 
@@ -78,6 +79,14 @@ impl CollectionConfig {
                 field: field.into(),
                 collection,
             }),
+            ..self
+        }
+    }
+
+    /// Fields by which a scope may narrow it down. Firestore needs an index over each of them and `updatedAt`.
+    pub fn with_scope_keys<K: Into<String>>(self, keys: impl IntoIterator<Item = K>) -> Self {
+        Self {
+            scope_keys: keys.into_iter().map(Into::into).collect(),
             ..self
         }
     }

@@ -16,6 +16,7 @@ mod fold;
 mod id;
 mod ids;
 mod intent;
+mod links;
 mod merge;
 mod merge_carry;
 mod merge_path;
@@ -41,6 +42,7 @@ mod registry;
 mod resolver;
 mod row;
 mod schema;
+mod scope;
 mod text;
 mod time;
 mod validate;
@@ -64,6 +66,7 @@ pub use ids::{
     SessionId,
 };
 pub use intent::as_intents;
+pub use links::links;
 pub use merge::{Merged, merge, merge_as, merge_onto_absence};
 pub use order::{NoRoom, OrderKey};
 pub use patch::{
@@ -77,6 +80,7 @@ pub use row::{ParkReason, Row, RowOp};
 pub use schema::{
     CollectionConfig, Field, FieldKind, Guard, Parent, Priority, RESERVED_FIELDS, TIMESTAMP_FIELDS,
 };
+pub use scope::{FieldMatch, InvalidScope, Reach, SyncScope};
 pub use text::{LostHunk, Side, TextMerge, merge_text};
 pub use time::{InvalidTimestamp, Timestamp};
 pub use validate::{MAX_DOCUMENT_BYTES, ValidationError, check_types, validate, validate_edit};

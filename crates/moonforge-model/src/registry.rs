@@ -4,7 +4,7 @@ use crate::builtin::builtin;
 use crate::id::Collection;
 use crate::path::{InvalidPath, check_field_name};
 use crate::policy::{FieldPolicy, InvalidPolicy};
-use crate::schema::{CollectionConfig, Field, RESERVED_FIELDS};
+use crate::schema::{CollectionConfig, Field, FieldKind, RESERVED_FIELDS};
 
 /// Collections in the order of their registration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,6 +37,10 @@ pub enum RegistryError {
     /// A policy is stated for a collection that isn't registered.
     #[error("a policy is stated for the collection `{0}`, which isn't registered")]
     Unknown(String),
+    /// A field by which no scope can narrow it down: one of the sync protocol, `campaignId`, which always can, or one that
+    /// holds no text.
+    #[error("the collection `{0}` can't have the scope key `{1}`")]
+    ScopeKey(Collection, String),
 }
 
 impl Registry {
@@ -79,6 +83,23 @@ impl Registry {
         config
             .check_policies()
             .map_err(|error| RegistryError::Policy(config.name.clone(), error))?;
+        for key in &config.scope_keys {
+            let kind = config.kind_of(key);
+            let fits = check_field_name(key).is_ok()
+                && !key.contains(['=', ',', ':', '.', '`'])
+                && !["id", "campaignId"].contains(&key.as_str())
+                && !RESERVED_FIELDS.contains(&key.as_str())
+                && matches!(
+                    kind,
+                    FieldKind::String
+                        | FieldKind::StringList
+                        | FieldKind::OneOf(_)
+                        | FieldKind::Any
+                );
+            if !fits {
+                return Err(RegistryError::ScopeKey(config.name.clone(), key.clone()));
+            }
+        }
         self.0.push(config);
         Ok(())
     }
@@ -133,7 +154,6 @@ fn check_fields(collection: &Collection, fields: &[Field]) -> Result<(), Registr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::FieldKind;
 
     fn config(name: &str, fields: &[&str]) -> CollectionConfig {
         let fields = fields.iter().map(|f| Field::new(*f, FieldKind::String));
@@ -186,6 +206,10 @@ mod tests {
         for name in ["id", "rev", "writers"] {
             let reserved = refused(config("factions", &[name]));
             assert!(matches!(reserved, RegistryError::FieldReserved(..)));
+        }
+        for key in ["rev", "id", "campaignId", "a.b", "", "createdAt"] {
+            let key = refused(config("factions", &[]).with_scope_keys([key]));
+            assert!(matches!(key, RegistryError::ScopeKey(..)));
         }
         for name in ["", "__x__"] {
             let bad = refused(config("factions", &[name]));

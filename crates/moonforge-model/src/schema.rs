@@ -111,6 +111,9 @@ pub struct CollectionConfig {
     pub interval: Duration,
     /// Where its documents stand in the push order.
     pub priority: Priority,
+    /// Fields by which a [`SyncScope`](crate::SyncScope) may narrow it down, beside its campaign. Of `campaigns`: by which
+    /// it may pick campaigns, with everything in them. Texts, or lists of texts.
+    pub scope_keys: Vec<String>,
 }
 
 impl CollectionConfig {

@@ -1,6 +1,8 @@
 //! How far each collection of each campaign was read.
 
-use moonforge_model::{Collection, Timestamp};
+use std::collections::BTreeMap;
+
+use moonforge_model::{Collection, FieldMatch, Timestamp};
 use sqlx::Row as _;
 
 use crate::error::StoreError;
@@ -31,15 +33,42 @@ pub struct Checkpoint {
     pub reconciled_at: Option<Timestamp>,
     /// When names and versions were last listed.
     pub listed_at: Option<Timestamp>,
+    /// What this device held when the checkpoint was loaded: a number that moves with every scope that is joined or left.
+    /// Kept under another one, a checkpoint would claim what was let go meanwhile, so it isn't kept then.
+    pub generation: i64,
+}
+
+/// What a checkpoint is of, within its collection: a campaign (`*` where campaigns don't matter), and what else was asked
+/// of its documents. It claims that all of them are here, as far as it was read.
+pub fn claim(campaign: &str, of_document: &[FieldMatch]) -> String {
+    if of_document.is_empty() {
+        return campaign.to_owned();
+    }
+    // An id has no slash.
+    let asked: BTreeMap<&str, &str> = of_document
+        .iter()
+        .map(|m| (m.path.root(), m.value.as_str()))
+        .collect();
+    let asked = serde_json::to_string(&asked).expect("texts are JSON");
+    format!("{campaign}/{asked}")
+}
+
+/// The campaign of a claim, and the keys and values that were asked for.
+pub(crate) fn claimed(claim: &str) -> (&str, BTreeMap<String, String>) {
+    match claim.split_once('/') {
+        Some((campaign, asked)) => (campaign, serde_json::from_str(asked).unwrap_or_default()),
+        None => (claim, BTreeMap::new()),
+    }
 }
 
 impl Store {
-    /// The checkpoint of a collection in a campaign (`*` where campaigns don't matter).
+    /// The checkpoint of a collection in a campaign (`*` where campaigns don't matter), or of a narrower [`claim`].
     pub async fn checkpoint(
         &self,
         collection: &Collection,
         campaign: &str,
     ) -> Result<Checkpoint, StoreError> {
+        let generation = self.scope_generation().await?;
         let row =
             sqlx::query("SELECT * FROM checkpoints WHERE collection = ?1 AND campaign_id = ?2")
                 .bind(collection.as_str())
@@ -47,7 +76,10 @@ impl Store {
                 .fetch_optional(&self.inner.readers)
                 .await?;
         let Some(row) = row else {
-            return Ok(Checkpoint::default());
+            return Ok(Checkpoint {
+                generation,
+                ..Checkpoint::default()
+            });
         };
         let time = |column: &str| -> Result<Option<Timestamp>, StoreError> {
             Ok(row
@@ -68,6 +100,7 @@ impl Store {
             owed_since: time("owed_since")?,
             reconciled_at: time("reconciled_at")?,
             listed_at: time("listed_at")?,
+            generation,
         })
     }
 
@@ -81,13 +114,17 @@ impl Store {
 }
 
 impl WriteTx {
-    /// Keeps a checkpoint, in the transaction that applied what it passes.
+    /// Keeps a checkpoint, in the transaction that applied what it passes; not where a scope was joined or left since it
+    /// was loaded.
     pub async fn save_checkpoint(
         &mut self,
         collection: &Collection,
         campaign: &str,
         checkpoint: &Checkpoint,
     ) -> Result<(), StoreError> {
+        if checkpoint.generation != self.scope_generation().await? {
+            return Ok(());
+        }
         let micros = |t: Option<Timestamp>| t.map(Timestamp::as_micros);
         sqlx::query(
             "INSERT OR REPLACE INTO checkpoints (collection, campaign_id, fast_at, fast_id, settled_at, owed_at,
@@ -109,10 +146,10 @@ impl WriteTx {
 
     /// Forgets how far a campaign was read.
     pub async fn forget_checkpoints(&mut self, campaign: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM checkpoints WHERE campaign_id = ?1")
-            .bind(campaign)
-            .execute(self.conn())
-            .await?;
+        // Narrower claims begin with the campaign and a slash, which no id has.
+        let sql = "DELETE FROM checkpoints
+                   WHERE campaign_id = ?1 OR substr(campaign_id, 1, length(?1) + 1) = ?1 || '/'";
+        sqlx::query(sql).bind(campaign).execute(self.conn()).await?;
         Ok(())
     }
 }

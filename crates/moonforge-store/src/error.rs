@@ -1,6 +1,6 @@
 //! How the store can fail.
 
-use moonforge_model::{DocRef, InvalidName, PatchError, ValidationError};
+use moonforge_model::{DocRef, InvalidName, InvalidScope, PatchError, ValidationError};
 
 /// A failed call to the store. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,12 @@ pub enum StoreError {
     /// A name can't be an id or a collection's name.
     #[error(transparent)]
     Name(#[from] InvalidName),
+    /// No scope, or one that no collection answers.
+    #[error(transparent)]
+    Scope(#[from] InvalidScope),
+    /// The scope isn't among those that this device holds.
+    #[error("this device doesn't hold the scope `{0}`; join it first")]
+    NotJoined(String),
     /// A cursor that no list of this collection gave.
     #[error("the cursor is not one that this list gave")]
     BadCursor,
@@ -98,6 +104,8 @@ impl StoreError {
             Self::Invalid(e) => e.code(),
             Self::Patch(e) => e.code(),
             Self::Name(_) => "invalid_id",
+            Self::Scope(_) => "invalid_scope",
+            Self::NotJoined(_) => "not_joined",
             Self::BadCursor => "invalid_cursor",
             Self::InFlight(_) => "in_flight",
             Self::AlreadySettled(_) => "already_settled",

@@ -2,9 +2,11 @@
 
 use std::collections::HashSet;
 
-use moonforge_model::{Collection, DocRef, Timestamp};
+use moonforge_model::{Collection, DocRef, FieldMatch, Timestamp};
+use sqlx::{QueryBuilder, Sqlite};
 
 use crate::error::StoreError;
+use crate::hold::push_match;
 use crate::open::Store;
 
 /// COUNT and SUM(rev) of known versions.
@@ -33,67 +35,84 @@ pub struct Waiting {
 }
 
 impl Store {
-    /// Figures over the known versions of a collection, within campaigns (`None`: all), by their `updatedAt` (both bounds
-    /// inclusive; without bounds, those that have none count too).
+    /// Figures over the known versions of a collection, within campaigns (`None`: all) and of these fields, by their
+    /// `updatedAt` (both bounds inclusive; without bounds, those that have none count too).
     pub async fn held(
         &self,
         collection: &Collection,
         campaigns: Option<&[String]>,
+        of_document: &[FieldMatch],
         since: Option<Timestamp>,
         until: Option<Timestamp>,
     ) -> Result<Held, StoreError> {
-        let table = self.table(collection)?;
-        let campaign = campaign_column(collection);
         // `sum` fails where the sum leaves 64 bits, which a console can bring about.
-        let sql = format!(
-            "SELECT count(*), cast(total(m.synced_rev) AS INTEGER) FROM local_metas m
-             JOIN {} d ON d.id = m.doc_id
-             WHERE m.collection = ?1 AND m.base_state = 'known' AND {}
-               AND (?2 IS NULL OR d.{campaign} IN (SELECT value FROM json_each(?2)))
-               AND (?3 IS NULL OR m.synced_updated_at >= ?3)
-               AND (?4 IS NULL OR m.synced_updated_at <= ?4)",
-            table.name, table.only_d,
+        let mut sql = QueryBuilder::new(
+            "SELECT count(*), cast(total(m.synced_rev) AS INTEGER) FROM local_metas m",
         );
-        let (count, sum_rev): (i64, i64) = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-            .bind(collection.as_str())
-            .bind(list(campaigns)?)
-            .bind(since.map(Timestamp::as_micros))
-            .bind(until.map(Timestamp::as_micros))
-            .fetch_one(&self.inner.readers)
-            .await?;
+        self.push_known(&mut sql, collection, campaigns, of_document)?;
+        for (bound, sign) in [(since, ">="), (until, "<=")] {
+            if let Some(at) = bound {
+                sql.push(format_args!(" AND m.synced_updated_at {sign} "))
+                    .push_bind(at.as_micros());
+            }
+        }
+        let (count, sum_rev): (i64, i64) =
+            sql.build_query_as().fetch_one(&self.inner.readers).await?;
         Ok(Held {
             count: count.unsigned_abs(),
             sum_rev,
         })
     }
 
-    /// Ids and update times of the known versions of a collection, within campaigns (`None`: all), quarantined ones
-    /// included.
+    /// Ids and update times of the known versions of a collection, within campaigns (`None`: all) and of these fields,
+    /// quarantined ones included.
     pub async fn held_names(
         &self,
         collection: &Collection,
         campaigns: Option<&[String]>,
+        of_document: &[FieldMatch],
     ) -> Result<Vec<(String, Timestamp)>, StoreError> {
-        let table = self.table(collection)?;
-        let campaign = campaign_column(collection);
-        let sql = format!(
+        let mut sql = QueryBuilder::new(
             "SELECT m.doc_id, max(m.synced_update_time, coalesce(q.update_time, 0)) FROM local_metas m
-             JOIN {} d ON d.id = m.doc_id
-             LEFT JOIN quarantine q ON q.doc_ref = m.doc_ref
-             WHERE m.collection = ?1 AND m.base_state = 'known' AND {}
-               AND (?2 IS NULL OR d.{campaign} IN (SELECT value FROM json_each(?2)))",
-            table.name,
-            table.only_d,
+             LEFT JOIN quarantine q ON q.doc_ref = m.doc_ref",
         );
-        let names: Vec<(String, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-            .bind(collection.as_str())
-            .bind(list(campaigns)?)
-            .fetch_all(&self.inner.readers)
-            .await?;
+        self.push_known(&mut sql, collection, campaigns, of_document)?;
+        let names: Vec<(String, i64)> = sql.build_query_as().fetch_all(&self.inner.readers).await?;
         Ok(names
             .into_iter()
             .map(|(id, t)| (id, Timestamp::from_micros(t)))
             .collect())
+    }
+
+    /// Joins the documents `d` to `local_metas m`: those whose known version is of a collection, in one of the campaigns,
+    /// with these fields.
+    fn push_known(
+        &self,
+        sql: &mut QueryBuilder<Sqlite>,
+        collection: &Collection,
+        campaigns: Option<&[String]>,
+        of_document: &[FieldMatch],
+    ) -> Result<(), StoreError> {
+        let table = self.table(collection)?;
+        sql.push(format_args!(
+            " JOIN {} d ON d.id = m.doc_id
+             WHERE m.base_state = 'known' AND {} AND m.collection = ",
+            table.name, table.only_d
+        ))
+        .push_bind(collection.to_string());
+        if let Some(campaigns) = list(campaigns)? {
+            let column = campaign_column(collection);
+            sql.push(format_args!(
+                " AND d.{column} IN (SELECT value FROM json_each("
+            ))
+            .push_bind(campaigns)
+            .push("))");
+        }
+        for wanted in of_document {
+            sql.push(" AND ");
+            push_match(sql, "iif(m.dirty, m.base, d.body)", wanted);
+        }
+        Ok(())
     }
 
     /// Campaigns made here that the remote doesn't have yet.
@@ -288,12 +307,13 @@ impl crate::tx::WriteTx {
             .execute(self.conn())
             .await?;
         }
+        self.unhold(doc).await?;
         self.changed.push(doc.clone());
         Ok(())
     }
 }
 
-fn campaign_column(collection: &Collection) -> &'static str {
+pub(crate) fn campaign_column(collection: &Collection) -> &'static str {
     if collection.as_str() == "campaigns" {
         "id"
     } else {

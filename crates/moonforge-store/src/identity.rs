@@ -195,7 +195,11 @@ pub(crate) async fn get(
     )
 }
 
-async fn put(conn: &mut SqliteConnection, key: &str, value: &str) -> Result<(), StoreError> {
+pub(crate) async fn put(
+    conn: &mut SqliteConnection,
+    key: &str,
+    value: &str,
+) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO identity (key, value) VALUES (?1, ?2)
          ON CONFLICT (key) DO UPDATE SET value = excluded.value",

@@ -3,6 +3,7 @@
 //! Architecture invariant: nothing here knows the network, a clock or a source of chance; times and ids are given by the
 //! caller. Every change of a document goes through `WriteTx::save`, in one transaction with its metadata and its rows.
 
+mod accessed;
 mod aside;
 mod backup;
 mod carry;
@@ -13,6 +14,7 @@ mod doctor;
 mod edit;
 mod error;
 mod held;
+mod hold;
 mod identity;
 mod journal;
 mod journal_watch;
@@ -28,6 +30,7 @@ mod read;
 mod repair;
 mod resolve;
 mod rows;
+mod scopes;
 mod state;
 mod status;
 mod table;
@@ -35,7 +38,7 @@ mod tree;
 mod tx;
 mod watch;
 
-pub use checkpoint::{Checkpoint, Cursor};
+pub use checkpoint::{Checkpoint, Cursor, claim};
 pub use doctor::Finding;
 pub use edit::{EditTime, Written};
 pub use error::StoreError;
@@ -48,6 +51,7 @@ pub use outbox::{OutboxCounts, OutboxEntry, PendingDoc};
 pub use query::{Comparison, Direction, Page, QuerySpec, Where};
 pub use read::StoredDoc;
 pub use resolve::{Resolution, ResolvedBy, Undone};
+pub use scopes::{Joined, ScopeChange, SyncedScopes};
 pub use state::{Base, DocState, OutboxRow};
 pub use status::{CollectionStatus, StoreStatus};
 pub use tree::{Branch, Tree};

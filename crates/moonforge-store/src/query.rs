@@ -3,12 +3,13 @@
 //! A page ends with the keys of its last document, and the next begins behind them: never an offset, which slides when a
 //! document before it comes or goes. `id` is the last key, so that ties have an order too.
 
-use moonforge_model::{Collection, CollectionConfig, FieldKind, FieldPath, Timestamp};
+use moonforge_model::{Collection, CollectionConfig, FieldKind, FieldPath, SyncScope, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::{QueryBuilder, Sqlite};
 
 use crate::error::StoreError;
+use crate::hold::push_scope;
 use crate::keyset::{After, decode_cursor, encode_cursor, key, keys_of, push_after};
 use crate::open::Store;
 use crate::read::StoredDoc;
@@ -68,6 +69,8 @@ pub struct QuerySpec {
     pub deleted: bool,
     /// Only what was edited then or later.
     pub since: Option<Timestamp>,
+    /// Only what is in this scope, joined or not; nothing of a collection that isn't in it.
+    pub scope: Option<SyncScope>,
 }
 
 impl QuerySpec {
@@ -81,6 +84,16 @@ impl QuerySpec {
             after: None,
             deleted: false,
             since: None,
+            scope: None,
+        }
+    }
+
+    /// The same, within a scope.
+    #[must_use]
+    pub fn within(self, scope: SyncScope) -> Self {
+        Self {
+            scope: Some(scope),
+            ..self
         }
     }
 }
@@ -124,6 +137,10 @@ impl Store {
         if let Some(since) = spec.since {
             sql.push(" AND d.updated_at >= ")
                 .push_bind(since.as_micros());
+        }
+        if let Some(scope) = &spec.scope {
+            sql.push(" AND ");
+            push_scope(&mut sql, self.registry(), config, scope);
         }
         for filter in &spec.filters {
             sql.push(" AND ");

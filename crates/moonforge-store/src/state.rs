@@ -73,6 +73,11 @@ impl DocState {
         }
     }
 
+    /// Whether the document is in the file, as last loaded or saved. After a save it isn't where no scope holds it.
+    pub fn is_stored(&self) -> bool {
+        self.stored
+    }
+
     /// The edits alone.
     pub fn edits(&self) -> impl Iterator<Item = &Row> {
         self.rows.iter().map(|r| &r.row)
@@ -245,10 +250,10 @@ impl WriteTx {
                     .bind(doc.to_string())
                     .execute(self.conn())
                     .await?;
-                self.changed.push(doc);
+                self.changed.push(doc.clone());
                 state.stored = false;
             }
-            return Ok(());
+            return self.unhold(&doc).await;
         };
         let envelope = state.version().map(|v| &v.envelope);
         let last_edit = state.edits().map(|r| r.edited_at).max();
@@ -266,8 +271,10 @@ impl WriteTx {
             .execute(self.conn())
             .await?;
         self.save_meta(state).await?;
+        let clean = state.rows.is_empty() && state.version().is_some();
+        let campaign = view.fields.get("campaignId").and_then(|id| id.as_str());
+        state.stored = self.hold(&doc, campaign, clean).await?;
         self.changed.push(doc);
-        state.stored = true;
         Ok(())
     }
 

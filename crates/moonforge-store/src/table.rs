@@ -64,7 +64,7 @@ pub(crate) fn column(table: &str, field: &str) -> Option<&'static str> {
     })
 }
 
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 

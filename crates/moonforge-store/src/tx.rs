@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
-use moonforge_model::{Collection, CollectionConfig, ConflictResolver, DocRef, Registry};
+use moonforge_model::{
+    Collection, CollectionConfig, ConflictResolver, DocRef, Registry, SyncScope,
+};
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 
 use crate::error::StoreError;
@@ -38,6 +40,8 @@ pub struct WriteTx {
     pub(crate) incarnations: Option<Incarnations>,
     /// Whether the journal changed.
     pub(crate) journaled: bool,
+    /// The scopes that this device joined, once asked for.
+    pub(crate) scopes: Option<Arc<Vec<SyncScope>>>,
 }
 
 impl WriteTx {
@@ -113,6 +117,7 @@ impl Store {
                 strangers: HashMap::new(),
                 incarnations: None,
                 journaled: false,
+                scopes: None,
             };
             let value = work(&mut tx).await?;
             if let Some(probe) = &inner.probe {

@@ -128,8 +128,11 @@ pub(crate) async fn apply_remote(
         state.last_synced_at = Some(door.now);
     }
     tx.save(&mut state).await?;
+    // One that no scope holds isn't kept; where that is because its edits are sent, nothing changed that was seen.
+    let after = state.view().filter(|_| state.is_stored());
+    let let_go = after.is_none() && applied.settled;
     Ok(Applied {
-        changed: differs(before.as_ref(), state.view().as_ref()),
+        changed: !let_go && differs(before.as_ref(), after.as_ref()),
         ..applied
     })
 }

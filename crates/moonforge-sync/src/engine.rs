@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use moonforge_ports::{Clock, Random, RemoteError, RemoteStore};
-use moonforge_store::{EditTime, Store, StoreError};
+use moonforge_store::{EditTime, Store, StoreError, SyncedScopes};
 use tokio::sync::Mutex;
 
 use crate::coordinator::Observe;
@@ -83,6 +83,22 @@ impl SyncEngine {
         }
     }
 
+    /// What this device holds at the start of a run; refuses a scope that isn't a part of it.
+    async fn scope_generation(&self, options: &SyncOptions) -> Result<i64, StoreError> {
+        let generation = self.store.scope_generation().await?;
+        if let Some(scope) = &options.scope {
+            scope.check(self.store.registry())?;
+            let joined = self.store.joined_scopes().await?;
+            if !joined.is_empty() && !joined.contains(scope) {
+                return Err(StoreError::NotJoined(scope.to_string()));
+            }
+            if joined.is_empty() && scope.is_accessed() {
+                return Err(StoreError::NotJoined(scope.to_string()));
+            }
+        }
+        Ok(generation)
+    }
+
     /// Pushes, pulls everything, and pushes what merging left, once.
     ///
     /// # Errors
@@ -97,7 +113,8 @@ impl SyncEngine {
     /// queued. Dropping the future leaves everything to the next run.
     ///
     /// # Errors
-    /// When the store fails, belongs to another account (`account_mismatch`), or is being synced by another process.
+    /// When the store fails, belongs to another account (`account_mismatch`), or is being synced by another process, and where
+    /// the scope isn't among the joined ones (`not_joined`) or none that could be (`invalid_scope`).
     pub async fn run(&self, job: &Job, options: &SyncOptions) -> Result<SyncReport, SyncError> {
         self.run_observed(job, options, &|_| {}).await
     }
@@ -125,7 +142,8 @@ impl SyncEngine {
         // A file is bound once the remote has answered, so that a mistyped project binds nothing.
         let owner = self.owner();
         self.store.check_owner(&owner).await?;
-        let started = self.clock.monotonic();
+        let generation = self.scope_generation(options).await?;
+        let (started, now) = (self.clock.monotonic(), self.clock.now());
         let billed = self.remote.usage();
         let mut run = Run::new(
             &self.store,
@@ -140,6 +158,11 @@ impl SyncEngine {
         let mut report = std::mem::take(&mut run.report);
         report.check_in = run.check_in().await?;
         match result {
+            Ok(()) if *job == Job::Everything => {
+                let what = options.scope.clone();
+                let what = what.map_or(SyncedScopes::All, SyncedScopes::One);
+                self.store.set_synced(what, generation, now).await?;
+            }
             Ok(()) => {}
             Err(Failure::Answer(error) | Failure::Stop(Stop::Refused(error))) => {
                 return Err(SyncError::Remote(error));

@@ -7,9 +7,10 @@ use moonforge_model::{Collection, Timestamp};
 use moonforge_store::StoreError;
 
 use crate::beacon::{Beacons, Moves, News};
-use crate::membership::{Sights, campaigns};
+use crate::membership::campaigns;
 use crate::pull::{EVERY, Group};
 use crate::run::{Failure, Run};
+use crate::scoped::Listing;
 
 /// The clock offset is known no better than this.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(3);
@@ -44,8 +45,8 @@ impl Job {
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     pub(crate) beacons: Beacons,
-    /// What may be seen of each campaign, from the last listing.
-    pub(crate) sights: Option<Sights>,
+    /// What was last found to be asked for, by a run that asked for everything.
+    pub(crate) listing: Option<Listing>,
 }
 
 /// Which groups a run asks for.
@@ -119,7 +120,9 @@ impl Run<'_> {
     async fn exchange(&mut self, job: &Job, memory: &mut Memory) -> Result<(), Failure> {
         self.to_send = self.store.parked_and_waiting().await?.waiting;
         self.tell();
-        self.push().await?;
+        if !self.options.pull_first || *job == Job::Push {
+            self.push().await?;
+        }
         match job {
             Job::Push => return Ok(()),
             Job::Everything => self.pull_everything(memory).await?,
@@ -132,12 +135,15 @@ impl Run<'_> {
     async fn pull_everything(&mut self, memory: &mut Memory) -> Result<(), Failure> {
         // What moves from here on is news to the next poll.
         let begun = self.remote_now().await?;
-        let seen = self.list_sights().await?;
-        let groups = self.groups(seen.as_ref()).await?;
-        memory.sights = seen;
+        let listing = self.list().await?;
+        let groups = self.groups(&listing).await?;
         self.pull_groups(groups.into_iter().map(|g| (g, Question::News)))
             .await?;
-        memory.beacons.since = memory.beacons.since.max(Some(begun));
+        self.pull_accessed(&listing, |_| true).await?;
+        if self.options.scope.is_none() {
+            memory.listing = Some(listing);
+            memory.beacons.since = memory.beacons.since.max(Some(begun));
+        }
         Ok(())
     }
 
@@ -146,19 +152,25 @@ impl Run<'_> {
         due: &BTreeSet<Collection>,
         memory: &mut Memory,
     ) -> Result<(), Failure> {
-        let mut listed = false;
-        if self.uid.is_some() && (memory.sights.is_none() || due.contains(&campaigns())) {
-            memory.sights = self.list_sights().await?;
+        let mut listing = memory.listing.clone();
+        let mut listed = due.contains(&campaigns());
+        if let Some(known) = &listing {
+            listed |= !self.is_current(known).await?;
+        }
+        if listed || listing.is_none() {
+            listing = Some(self.list().await?);
             listed = true;
         }
-        let ids: Option<Vec<String>> = memory.sights.as_ref().map(|s| s.keys().cloned().collect());
+        let mut listing = listing.unwrap_or_default();
+        let sights = listing.sights.as_ref();
+        let ids: Option<Vec<String>> = sights.map(|s| s.keys().cloned().collect());
         let news = match &ids {
             Some(ids) if ids.is_empty() => News::default(),
             ids => self.read_beacons(&memory.beacons, ids.as_deref()).await?,
         };
         let roles_moved = news.moves.values().any(|m| m.contains(&campaigns()));
-        if self.uid.is_some() && !listed && (roles_moved || !news.denied.is_empty()) {
-            memory.sights = self.list_sights().await?;
+        if !listed && (roles_moved || !news.denied.is_empty()) {
+            listing = self.list().await?;
         }
         let owed_before = self.owed_before().await?;
         if !due.is_empty() || !news.moves.is_empty() || owed_before.is_some() {
@@ -167,20 +179,19 @@ impl Run<'_> {
                 moves: news.moves.clone(),
                 owed_before,
             };
-            let groups = self.groups(memory.sights.as_ref()).await?;
+            let groups = self.groups(&listing).await?;
             self.pull_groups(groups.into_iter().filter_map(|g| selection.of(g)))
                 .await?;
         }
+        // No beacon tells of single documents.
+        if !due.is_empty() {
+            self.pull_accessed(&listing, |doc| due.contains(&doc.collection))
+                .await?;
+        }
+        memory.listing = Some(listing);
         // Only now: what a failed run didn't fetch is news to the next one.
         memory.beacons.heed(news);
         Ok(())
-    }
-
-    async fn list_sights(&mut self) -> Result<Option<Sights>, Failure> {
-        match self.uid.clone() {
-            Some(uid) => Ok(Some(self.list_campaigns(&uid).await?)),
-            None => Ok(None),
-        }
     }
 
     /// The present by the remote's clock, as far as it is known.

@@ -24,6 +24,7 @@ mod push;
 mod reconcile;
 mod report;
 mod run;
+mod scoped;
 mod settle;
 #[cfg(test)]
 mod settle_tests;

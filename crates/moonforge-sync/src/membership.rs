@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use futures_util::StreamExt;
 use moonforge_model::mutant::{Mutant, planted};
-use moonforge_model::{Collection, DocId, DocRef, FieldPath, Fields, Timestamp};
+use moonforge_model::{
+    Collection, CollectionConfig, DocId, DocRef, FieldMatch, FieldPath, Fields, Timestamp,
+};
 use moonforge_ports::{
     Filter, QueryEvent, RemoteDocument, RemoteError, RemoteErrorKind, RemoteQuery,
 };
+use moonforge_store::{StoreError, claim};
 use serde_json::Value;
 
 use crate::apply::{Incoming, Seen};
@@ -15,6 +18,7 @@ use crate::mutants::wipe;
 use crate::pull::{EVERY, Group};
 use crate::push::CAMPAIGNS_A_REQUEST;
 use crate::run::{Failure, Run};
+use crate::scoped::Listing;
 
 /// What a role lets its bearer see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +61,7 @@ impl Run<'_> {
         for look in looks {
             self.apply(vec![look]).await?;
         }
-        for (id, update_time) in self.store.held_names(&collection, None).await? {
+        for (id, update_time) in self.store.held_names(&collection, None, &[]).await? {
             if seen.contains_key(&id) || update_time > read_time {
                 continue;
             }
@@ -90,11 +94,18 @@ impl Run<'_> {
             )],
             ..RemoteQuery::all(campaigns())
         };
+        self.query_all(&query).await
+    }
+
+    /// A whole answer at once, as often as it takes.
+    pub(crate) async fn query_all(
+        &mut self,
+        query: &RemoteQuery,
+    ) -> Result<(Vec<RemoteDocument>, Timestamp), Failure> {
         let mut tries = 0;
         loop {
             tries += 1;
-            let answer = self.collect(&query).await;
-            match answer {
+            match self.collect(query).await {
                 Ok(found) => return Ok(found),
                 Err(error) => self.after_failure(error, tries).await?,
             }
@@ -150,11 +161,7 @@ impl Run<'_> {
                     self.apply(vec![gone]).await?;
                 }
                 Err(error) if error.kind == RemoteErrorKind::PermissionDenied => {
-                    tracing::info!(campaign = %doc.id, "left: no longer a member");
-                    if planted(Mutant::LeavingWipesEdits) {
-                        wipe(self.store, doc.id.as_str()).await?;
-                    }
-                    self.report.pulled += self.store.leave_campaign(doc.id.as_str()).await?;
+                    self.leave(doc).await?;
                 }
                 Err(error) => return Err(Failure::Answer(error)),
             }
@@ -162,8 +169,18 @@ impl Run<'_> {
         Ok(None)
     }
 
+    /// Leaves a campaign that is closed to the account.
+    pub(crate) async fn leave(&mut self, campaign: &DocRef) -> Result<(), StoreError> {
+        tracing::info!(campaign = %campaign.id, "left: no longer a member");
+        if planted(Mutant::LeavingWipesEdits) {
+            wipe(self.store, campaign.id.as_str()).await?;
+        }
+        self.report.pulled += self.store.leave_campaign(campaign.id.as_str()).await?;
+        Ok(())
+    }
+
     /// Where a role changed since the last run: a narrowed one drops what it closed, a raised one reads from the start.
-    async fn change_sight(&mut self, seen: &Sights) -> Result<(), Failure> {
+    pub(crate) async fn change_sight(&mut self, seen: &Sights) -> Result<(), Failure> {
         for (campaign, sight) in seen {
             let key = format!("sight:{campaign}");
             let now = match sight {
@@ -190,47 +207,63 @@ impl Run<'_> {
     }
 
     /// What to ask for: collections by campaigns that were read equally far.
-    pub(crate) async fn groups(&self, seen: Option<&Sights>) -> Result<Vec<Group>, Failure> {
+    pub(crate) async fn groups(&self, listing: &Listing) -> Result<Vec<Group>, Failure> {
         let mut groups: Vec<Group> = Vec::new();
-        for config in self.store.registry().iter() {
-            let by_campaign = config.in_campaign && seen.is_some();
-            if !by_campaign {
-                if seen.is_some() && config.name == campaigns() {
+        let registry = self.store.registry();
+        for config in registry.iter() {
+            let Some(seen) = listing.sights.as_ref().filter(|_| config.in_campaign) else {
+                if listing.sights.is_some() && config.name == campaigns() {
                     continue;
                 }
-                let checkpoint = self.store.checkpoint(&config.name, EVERY).await?;
-                groups.push(Group {
-                    collection: config.name.clone(),
-                    campaigns: vec![EVERY.to_owned()],
-                    restricted: false,
-                    checkpoint,
-                });
+                for of_document in listing.questions(registry, config, None) {
+                    let every = (EVERY.to_owned(), false);
+                    let group = self.group(listing, config, every, of_document).await?;
+                    groups.push(group);
+                }
                 continue;
-            }
-            for (campaign, sight) in seen.into_iter().flatten() {
+            };
+            for (campaign, sight) in seen {
                 let restricted = *sight == Sight::Restricted;
                 if restricted && !config.has_visibility {
                     continue;
                 }
-                let checkpoint = self.store.checkpoint(&config.name, campaign).await?;
-                let fits = |g: &&mut Group| {
-                    g.collection == config.name
-                        && g.restricted == restricted
-                        && g.checkpoint == checkpoint
-                        && g.campaigns.len() < CAMPAIGNS_A_REQUEST
-                };
-                match groups.iter_mut().find(fits) {
-                    Some(group) => group.campaigns.push(campaign.clone()),
-                    None => groups.push(Group {
-                        collection: config.name.clone(),
-                        campaigns: vec![campaign.clone()],
-                        restricted,
-                        checkpoint,
-                    }),
+                for of_document in listing.questions(registry, config, Some(campaign)) {
+                    let of = (campaign.clone(), restricted);
+                    let one = self.group(listing, config, of, of_document).await?;
+                    let fits = |g: &&mut Group| {
+                        g.collection == one.collection
+                            && g.restricted == one.restricted
+                            && g.of_document == one.of_document
+                            && g.checkpoint == one.checkpoint
+                            && g.campaigns.len() < CAMPAIGNS_A_REQUEST
+                    };
+                    match groups.iter_mut().find(fits) {
+                        Some(group) => group.campaigns.extend(one.campaigns),
+                        None => groups.push(one),
+                    }
                 }
             }
         }
         Ok(groups)
+    }
+
+    async fn group(
+        &self,
+        listing: &Listing,
+        config: &CollectionConfig,
+        (campaign, restricted): (String, bool),
+        of_document: Vec<FieldMatch>,
+    ) -> Result<Group, StoreError> {
+        let claim = claim(&campaign, &of_document);
+        let mut checkpoint = self.store.checkpoint(&config.name, &claim).await?;
+        checkpoint.generation = listing.generation;
+        Ok(Group {
+            collection: config.name.clone(),
+            campaigns: vec![campaign],
+            restricted,
+            of_document,
+            checkpoint,
+        })
     }
 }
 

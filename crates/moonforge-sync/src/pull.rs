@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use moonforge_model::mutant::{Mutant, planted};
-use moonforge_model::{Collection, FieldPath, Timestamp};
+use moonforge_model::{Collection, FieldMatch, FieldPath, Timestamp};
 use moonforge_ports::{
     Filter, QueryEvent, RemoteDocument, RemoteError, RemoteErrorKind, RemoteQuery, document_size,
 };
-use moonforge_store::{Checkpoint, Cursor, StoreError};
+use moonforge_store::{Checkpoint, Cursor, StoreError, claim};
 
 use crate::apply::{Applied, apply_remote};
 use crate::run::{Failure, Run, Stop};
@@ -34,6 +34,8 @@ pub(crate) struct Group {
     pub(crate) campaigns: Vec<String>,
     /// Only what players may see.
     pub(crate) restricted: bool,
+    /// What a scope asks of the documents themselves.
+    pub(crate) of_document: Vec<FieldMatch>,
     pub(crate) checkpoint: Checkpoint,
 }
 
@@ -59,10 +61,16 @@ impl Group {
                 "players".into(),
             ));
         }
+        filters.extend(self.of_document.iter().map(crate::scoped::filter));
         RemoteQuery {
             filters,
             ..RemoteQuery::all(self.collection.clone())
         }
+    }
+
+    /// What the checkpoint of one of its campaigns is kept under.
+    pub(crate) fn claim(&self, campaign: &str) -> String {
+        claim(campaign, &self.of_document)
     }
 
     /// One group a campaign.
@@ -105,13 +113,14 @@ impl Run<'_> {
             g.checkpoint.owed.is_none()
                 && g.checkpoint.settled == g.checkpoint.fast.as_ref().map(|c| c.at)
         };
-        let mut sets: BTreeMap<(Collection, bool), Vec<Group>> = BTreeMap::new();
+        let mut sets: BTreeMap<(Collection, bool, String), Vec<Group>> = BTreeMap::new();
         let late = self.options.late_visibility;
         let oldest = pulled.iter().map(|(_, read_time)| *read_time).min();
         for (group, _) in pulled.into_iter().filter(|(g, _)| g.only().is_some()) {
             let settled = group.checkpoint.settled.map(|at| at.saturating_add(late));
             if at_rest(&group) && settled <= oldest {
-                let key = (group.collection.clone(), group.restricted);
+                let asked = group.claim(EVERY);
+                let key = (group.collection.clone(), group.restricted, asked);
                 sets.entry(key).or_default().push(group);
             }
         }
@@ -123,6 +132,7 @@ impl Run<'_> {
                 settled: of(|c| c.settled).max().flatten(),
                 reconciled_at: of(|c| c.reconciled_at).min().flatten(),
                 listed_at: of(|c| c.listed_at).min().flatten(),
+                generation: set[0].checkpoint.generation,
                 ..Checkpoint::default()
             };
             for mut group in set {
@@ -216,7 +226,13 @@ impl Run<'_> {
         };
         let held = self
             .store
-            .held(&group.collection, group.only(), query.since, query.until)
+            .held(
+                &group.collection,
+                group.only(),
+                &group.of_document,
+                query.since,
+                query.until,
+            )
             .await?;
         let has_rev = self.store.config(&group.collection)?.guard == moonforge_model::Guard::Rev;
         if has_rev && held.count > SHORT {
@@ -339,8 +355,12 @@ impl Run<'_> {
                     }
                     if let Some(group) = moved {
                         for campaign in &group.campaigns {
-                            tx.save_checkpoint(&group.collection, campaign, &group.checkpoint)
-                                .await?;
+                            tx.save_checkpoint(
+                                &group.collection,
+                                &group.claim(campaign),
+                                &group.checkpoint,
+                            )
+                            .await?;
                         }
                     }
                     Ok(applied)
@@ -358,8 +378,12 @@ impl Run<'_> {
             .write(move |tx| {
                 Box::pin(async move {
                     for campaign in &group.campaigns {
-                        tx.save_checkpoint(&group.collection, campaign, &group.checkpoint)
-                            .await?;
+                        tx.save_checkpoint(
+                            &group.collection,
+                            &group.claim(campaign),
+                            &group.checkpoint,
+                        )
+                        .await?;
                     }
                     Ok(())
                 })

@@ -32,7 +32,13 @@ impl Run<'_> {
         }
         let held = self
             .store
-            .held(&group.collection, group.only(), None, None)
+            .held(
+                &group.collection,
+                group.only(),
+                &group.of_document,
+                None,
+                None,
+            )
             .await?;
         let has_rev = self.store.config(&group.collection)?.guard == Guard::Rev;
         let agrees = !listing
@@ -59,7 +65,7 @@ impl Run<'_> {
         };
         let held = self
             .store
-            .held_names(&group.collection, group.only())
+            .held_names(&group.collection, group.only(), &group.of_document)
             .await?;
         let mut gone = Vec::new();
         for (id, update_time) in held {
@@ -86,15 +92,21 @@ impl Run<'_> {
         for id in gone {
             let Ok(id) = DocId::new(id) else { continue };
             let doc = DocRef::new(group.collection.clone(), id);
-            // Out of sight isn't deleted: before an edit is given up for that, the document is asked for by name.
-            if self.store.is_dirty(&doc).await? {
-                for (doc, look) in self.look_each(&[doc]).await? {
+            // Out of sight isn't deleted: before an edit is given up for that, the document is asked for by name. So is one
+            // that may have left a scope.
+            let dirty = self.store.is_dirty(&doc).await?;
+            if dirty || !group.of_document.is_empty() {
+                let mut closed = false;
+                for (doc, look) in self.look_each(std::slice::from_ref(&doc)).await? {
                     match look {
                         Ok(look) => drop(self.apply(vec![look]).await?),
-                        Err(error) => self.park(&doc, ParkReason::Denied, &error).await?,
+                        Err(error) if dirty => self.park(&doc, ParkReason::Denied, &error).await?,
+                        Err(_) => closed = true,
                     }
                 }
-                continue;
+                if !closed {
+                    continue;
+                }
             }
             let look = Incoming {
                 doc,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use moonforge_model::SyncScope;
 use moonforge_ports::Usage;
 use serde::Serialize;
 
@@ -56,6 +57,10 @@ pub struct SyncOptions {
     pub document_tries: u32,
     /// Compare everything held here with the remote, however recently that was done.
     pub reconcile: bool,
+    /// Fetch this scope alone; what was written is sent all the same. Where scopes are joined, it is one of them.
+    pub scope: Option<SyncScope>,
+    /// Fetch before sending, so that nothing at all changes here where the remote can't be asked.
+    pub pull_first: bool,
     /// Documents in the first commit; more follow as the remote keeps up.
     pub first_batch: usize,
 }
@@ -69,6 +74,8 @@ impl Default for SyncOptions {
             connection_tries: 2,
             document_tries: 3,
             reconcile: false,
+            scope: None,
+            pull_first: false,
             first_batch: 20,
         }
     }

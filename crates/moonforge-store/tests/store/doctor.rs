@@ -126,7 +126,7 @@ async fn a_document_that_went_missing_comes_back_from_its_base_and_edits_or_from
     assert!(store.get(&doc("scenes", "s1")).await.unwrap().is_none());
     assert_eq!(
         store
-            .held(&named("scenes"), None, None, None)
+            .held(&named("scenes"), None, &[], None, None)
             .await
             .unwrap()
             .count,

@@ -11,6 +11,7 @@ mod open;
 mod pages;
 mod query;
 mod resolve;
+mod scopes;
 mod stale;
 mod support;
 mod unreadable;

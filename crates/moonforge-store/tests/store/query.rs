@@ -281,7 +281,7 @@ async fn an_apps_own_collection_is_kept_apart_from_others() {
     synced(&store, &doc("collection'notes", "same"), note, 3, 9).await;
     assert_eq!(
         store
-            .held(&notes, None, None, None)
+            .held(&notes, None, &[], None, None)
             .await
             .unwrap()
             .figures(),
@@ -289,7 +289,7 @@ async fn an_apps_own_collection_is_kept_apart_from_others() {
     );
     assert_eq!(
         store
-            .held(&named("dice"), None, None, None)
+            .held(&named("dice"), None, &[], None, None)
             .await
             .unwrap()
             .figures(),

@@ -8,5 +8,6 @@ mod maps;
 mod polls;
 mod purge;
 mod resolver;
+mod scopes;
 mod sight;
 mod support;

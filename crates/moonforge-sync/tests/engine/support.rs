@@ -118,6 +118,10 @@ impl Cloud {
         }
     }
 
+    pub(crate) fn clock_now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     pub(crate) fn pass(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }
@@ -157,6 +161,10 @@ impl Device {
 
     pub(crate) async fn run(&self, job: &Job) -> Result<SyncReport, SyncError> {
         self.engine.run(job, &SyncOptions::default()).await
+    }
+
+    pub(crate) async fn try_with(&self, options: &SyncOptions) -> Result<SyncReport, SyncError> {
+        self.engine.sync_now(options).await
     }
 
     pub(crate) async fn sync(&self) -> SyncReport {
