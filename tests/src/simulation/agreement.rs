@@ -55,7 +55,7 @@ impl World {
             let collections: Vec<_> = store.registry().iter().map(|c| c.name.clone()).collect();
             for collection in collections {
                 for (id, _) in store
-                    .held_names(&collection, None)
+                    .held_names(&collection, None, &[])
                     .await
                     .expect("names are read")
                 {
