@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::edits::EditArgs;
 
@@ -225,16 +225,46 @@ pub(crate) enum ConflictsCommand {
         id: u64,
     },
     /// Settle an entry
+    #[command(after_help = "\
+Examples:
+  moonforge conflicts resolve 7 keep
+  moonforge conflicts resolve 7 --take
+  moonforge conflicts resolve 7 --value '\"Ash and Ember\"'
+
+--value is the value of the whole field, also of a text of which the entry shows some lines. What the place became since
+is journaled before it is replaced. `conflicts undo` takes a resolution back.")]
     Resolve {
         /// Its `conflict_id`
         id: u64,
-        /// `keep` what was kept, or `take` what was lost, as a new edit
+        #[command(flatten)]
         choice: Choice,
+    },
+    /// Take a resolution back: the entry is open again, and what nobody edited since is as before
+    Undo {
+        /// Its `conflict_id`
+        id: u64,
     },
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Choice {
+/// One of its ways.
+#[derive(Clone, Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Choice {
+    /// `keep` what was kept, or `take` what was lost, as a new edit
+    pub(crate) choice: Option<Word>,
+    /// The same as `keep`
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// The same as `take`
+    #[arg(long)]
+    pub(crate) take: bool,
+    /// Write this instead, as a new edit: JSON, @FILE, or - for stdin
+    #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
+    pub(crate) value: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Word {
     Keep,
     Take,
 }

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use moonforge_model::{CollectionConfig, Registry};
+use moonforge_model::{CollectionConfig, ConflictResolver, FieldPolicy, Registry};
 use moonforge_ports::{Clock, Connectivity, Random, RandomExt};
 use moonforge_store::{Durability, Store, StoreError, StoreOptions};
 use moonforge_sync::{Cadence, SyncOptions};
@@ -28,6 +28,8 @@ pub struct Builder {
     existing: bool,
     cloud: Option<Cloud>,
     collections: Vec<CollectionConfig>,
+    policies: Vec<(String, Option<String>, FieldPolicy)>,
+    resolver: Option<Arc<dyn ConflictResolver>>,
     durability: Durability,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -51,6 +53,8 @@ impl Builder {
             existing: false,
             cloud: None,
             collections: Vec::new(),
+            policies: Vec::new(),
+            resolver: None,
             durability: Durability::Full,
             clock: Arc::new(SystemClock::new()),
             random: Arc::new(OsRandom),
@@ -74,6 +78,32 @@ impl Builder {
     /// Adds a collection of the app's own to the built-in ones, which are registered by the same call.
     pub fn register(mut self, collection: CollectionConfig) -> Self {
         self.collections.push(collection);
+        self
+    }
+
+    /// How concurrent edits of the place at `path` are settled, in a built-in collection or one of the app's own: see
+    /// [`CollectionConfig::with_policy`]. The same policies belong on all devices.
+    pub fn policy(
+        mut self,
+        collection: impl Into<String>,
+        path: impl Into<String>,
+        policy: FieldPolicy,
+    ) -> Self {
+        self.policies
+            .push((collection.into(), Some(path.into()), policy));
+        self
+    }
+
+    /// How those of all fields of a collection are settled that have no policy of their own: see
+    /// [`CollectionConfig::with_policy_for_all`].
+    pub fn policy_for_all(mut self, collection: impl Into<String>, policy: FieldPolicy) -> Self {
+        self.policies.push((collection.into(), None, policy));
+        self
+    }
+
+    /// The app's own say in conflicts, before the policies.
+    pub fn resolver(mut self, resolver: impl ConflictResolver + 'static) -> Self {
+        self.resolver = Some(Arc::new(resolver));
         self
     }
 
@@ -119,7 +149,7 @@ impl Builder {
     ///
     /// # Errors
     /// `no_database` where there is none and none is to be made ([`Builder::existing`]); `cannot_open`, `not_a_database`, `newer_version`, `busy`, `disk_full`, `corrupt`; `invalid_collection` for a
-    /// registration that doesn't fit the others, `invalid_cloud` for a cloud whose name can't be.
+    /// registration that doesn't fit the others, `invalid_policy` and `unknown_collection` for a policy, `invalid_cloud` for a cloud whose name can't be.
     pub async fn open(self) -> Result<Moonforge, Error> {
         let span = tracing::info_span!("moonforge.open");
         Box::pin(self.open_inner()).instrument(span).await
@@ -134,10 +164,14 @@ impl Builder {
         {
             registry.register(config)?;
         }
+        for (collection, path, policy) in &self.policies {
+            registry.state_policy(collection, path.as_deref(), *policy)?;
+        }
         let ids = self.random.clone();
         let options = StoreOptions {
             registry: Arc::new(registry),
             durability: self.durability,
+            resolver: self.resolver,
             ..StoreOptions::new(Arc::new(move || ids.hex128()), self.clock.now())
         };
         let (store, beside) = match &self.path {

@@ -57,6 +57,8 @@ impl Error {
             Kind::Path(_) => "invalid_path",
             Kind::Time(_) => "invalid_value",
             Kind::Order(_) => "no_room",
+            Kind::Registry(RegistryError::Policy(..)) => "invalid_policy",
+            Kind::Registry(RegistryError::Unknown(_)) => "unknown_collection",
             Kind::Registry(_) => "invalid_collection",
             Kind::Embedded(OpenError::NotACloud { .. }) => "not_a_cloud",
             Kind::Embedded(OpenError::Newer { .. }) => "newer_version",

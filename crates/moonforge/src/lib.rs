@@ -58,7 +58,7 @@ pub mod ports {
 
 pub use builder::Builder;
 pub use cloud::{Cloud, Embedded, Firestore, fixed_token};
-pub use conflicts::{Conflicts, Resolution};
+pub use conflicts::Conflicts;
 pub use documents::Documents;
 pub use edits::{Edit, array_remove, array_union, increment, set, unset};
 pub use error::Error;
@@ -66,17 +66,18 @@ pub use forge::Moonforge;
 pub use moonforge_firestore::Endpoint;
 pub use moonforge_model::{
     Adventure, AdventureId, Campaign, CampaignId, Chapter, ChapterId, Collection, CollectionConfig,
-    Combatant, Conflict, ConflictReason, Coords, Deletion, DocId, DocRef, Document, DocumentError,
-    Encounter, EncounterId, Entity, EntityId, EntityImage, EntityKind, Field, FieldKind, FieldPath,
-    FieldPolicy, Fields, Guard, InvalidName, InvalidPath, InvalidTimestamp, LostSide, MediaAsset,
-    MediaAssetId, MediaRef, MediaVariant, Mention, NoRoom, OrderKey, Parent, ParkReason,
-    PatchError, PatchOp, Priority, Registry, RegistryError, Role, Row, RowOp, Scene, SceneId,
-    Secret, SecretId, Session, SessionId, Statblock, Timestamp, ValidationError, Visibility,
+    Combatant, Conflict, ConflictContext, ConflictReason, ConflictResolver, Contested, Coords,
+    DecidedBy, Deletion, DocId, DocRef, Document, DocumentError, Encounter, EncounterId, Entity,
+    EntityId, EntityImage, EntityKind, Field, FieldKind, FieldPath, FieldPolicy, Fields, Guard,
+    InvalidName, InvalidPath, InvalidPolicy, InvalidTimestamp, LostSide, MediaAsset, MediaAssetId,
+    MediaRef, MediaVariant, Mention, NoRoom, OrderKey, Parent, ParkReason, PatchError, PatchOp,
+    Priority, Registry, RegistryError, Role, Row, RowOp, Scene, SceneId, Secret, SecretId, Session,
+    SessionId, Statblock, Timestamp, ValidationError, Verdict, Visibility,
 };
 pub use moonforge_store::{
-    Branch, CollectionStatus, Comparison, Direction, Durability, Finding, JournalEntry,
-    MigrationReport, OutboxCounts, OutboxEntry, OutboxRow, Page, QuerySpec, StoreError, StoredDoc,
-    Tree, Where, Written,
+    Branch, CollectionStatus, Comparison, ConflictCounts, Direction, Durability, Finding,
+    JournalEntry, MigrationReport, OutboxCounts, OutboxEntry, OutboxRow, Page, QuerySpec,
+    Resolution, ResolvedBy, StoreError, StoredDoc, Tree, Undone, Where, Written,
 };
 pub use moonforge_sync::{
     BoundedRun, Cadence, Phase, Progress, RunError, SyncError, SyncOptions, SyncReport, SyncStatus,

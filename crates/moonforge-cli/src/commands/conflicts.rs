@@ -3,8 +3,9 @@
 use moonforge::{JournalEntry, Moonforge, Resolution};
 use serde_json::{Value, json};
 
-use crate::args::Choice;
+use crate::args::{Choice, Word};
 use crate::failure::Failure;
+use crate::input;
 use crate::output::{Outcome, Table, Text, short};
 
 pub(super) async fn ls(forge: &Moonforge, all: bool) -> Result<Outcome, Failure> {
@@ -51,6 +52,7 @@ pub(crate) async fn items(
 
 fn item(entry: &JournalEntry, can_take: bool) -> Value {
     let conflict = &entry.conflict;
+    let context = &conflict.context;
     json!({
         "conflict_id": entry.conflict_id,
         "collection": entry.doc.collection,
@@ -60,9 +62,16 @@ fn item(entry: &JournalEntry, can_take: bool) -> Value {
         "lost": conflict.lost,
         "lost_side": conflict.lost_side,
         "reason": conflict.reason,
+        "base": context.base,
+        "kept_at": context.kept_at,
+        "kept_by": context.kept_by,
+        "lost_at": context.lost_at,
+        "lost_by": context.lost_by,
+        "decided_by": context.decided_by,
         "can_take": can_take,
         "at": entry.at,
         "resolved_at": entry.resolved_at,
+        "resolved_by": entry.resolved_by,
     })
 }
 
@@ -77,13 +86,37 @@ pub(super) async fn resolve(
     id: u64,
     choice: Choice,
 ) -> Result<Outcome, Failure> {
-    let (resolution, word, text) = match choice {
-        Choice::Keep => (Resolution::Keep, "keep", "stays as it is"),
-        Choice::Take => (Resolution::Take, "take", "what was lost is written again"),
+    let (resolution, word, text) = match (choice.value, choice.choice, choice.take) {
+        (Some(value), ..) => (
+            Resolution::Value(input::value(&value)?),
+            "value",
+            "the value given is written",
+        ),
+        (None, Some(Word::Take), _) | (None, None, true) => {
+            (Resolution::Take, "take", "what was lost is written again")
+        }
+        (None, Some(Word::Keep) | None, _) => (Resolution::Keep, "keep", "stays as it is"),
     };
     forge.conflicts().resolve(id, resolution).await?;
     Ok(Outcome::new(
         json!({"conflict_id": id, "resolution": word}),
         format!("conflict {id} is settled: {text}"),
+    ))
+}
+
+pub(super) async fn undo(forge: &Moonforge, id: u64) -> Result<Outcome, Failure> {
+    let undone = forge.conflicts().undo(id).await?;
+    let mut text = format!("conflict {id} is open again");
+    for (paths, what) in [
+        (&undone.restored, "as before"),
+        (&undone.left, "left alone, because it was edited since"),
+    ] {
+        for path in paths {
+            text.push_str(&format!("\n  {path}: {what}"));
+        }
+    }
+    Ok(Outcome::new(
+        json!({"conflict_id": id, "restored": undone.restored, "left": undone.left}),
+        text,
     ))
 }

@@ -121,6 +121,7 @@ async fn dispatch(forge: &Moonforge, cli: Cli) -> Result<Outcome, Failure> {
         Command::Conflicts(ConflictsCommand::Resolve { id, choice }) => {
             conflicts::resolve(forge, id, choice).await
         }
+        Command::Conflicts(ConflictsCommand::Undo { id }) => conflicts::undo(forge, id).await,
         Command::Doctor { repair } => care::doctor(forge, repair).await,
         Command::Backup { path } => care::backup(forge, &path).await,
         Command::Migrate { .. } => care::migrate(forge, &cli.db).await,

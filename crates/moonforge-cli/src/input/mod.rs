@@ -23,6 +23,17 @@ pub(crate) fn too_long(what: &str) -> Failure {
 
 /// A document given as JSON, `@FILE` or `-` for stdin.
 pub(crate) fn document(argument: &str) -> Result<Value, Failure> {
+    let value = value(argument)?;
+    if value.is_object() {
+        Ok(value)
+    } else {
+        let message = format!("a document is a JSON object, this is {}", kind(&value));
+        Err(Failure::new("not_a_document", message))
+    }
+}
+
+/// A value given as JSON, `@FILE` or `-` for stdin.
+pub(crate) fn value(argument: &str) -> Result<Value, Failure> {
     let bytes = match (argument, argument.strip_prefix('@')) {
         ("-", _) => whole("stdin", std::io::stdin().lock())?,
         (_, Some(path)) => {
@@ -31,13 +42,7 @@ pub(crate) fn document(argument: &str) -> Result<Value, Failure> {
         }
         (json, None) => json.as_bytes().to_vec(),
     };
-    let value = parse(text(&bytes)?)?;
-    if value.is_object() {
-        Ok(value)
-    } else {
-        let message = format!("a document is a JSON object, this is {}", kind(&value));
-        Err(Failure::new("not_a_document", message))
-    }
+    parse(text(&bytes)?)
 }
 
 fn whole(name: &str, source: impl Read) -> Result<Vec<u8>, Failure> {

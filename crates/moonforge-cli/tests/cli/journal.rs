@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use crate::support::{Device, Scratch};
 
-fn items(device: &Device, args: &[&str]) -> Vec<Value> {
+pub(crate) fn items(device: &Device, args: &[&str]) -> Vec<Value> {
     device.ok(args)["items"].as_array().unwrap().clone()
 }
 
 /// A device whose title won against another's, and who has the other's in its journal.
-fn with_a_conflict(scratch: &Scratch) -> Device {
+pub(crate) fn with_a_conflict(scratch: &Scratch) -> Device {
     let (one, other) = (scratch.device("a").with_a_scene(), scratch.device("b"));
     one.ok(&["sync"]);
     other.ok(&["sync"]);

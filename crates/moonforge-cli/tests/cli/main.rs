@@ -6,6 +6,7 @@ mod bad_input;
 mod documents;
 mod journal;
 mod people;
+mod resolve;
 mod support;
 mod sync;
 mod transfer;

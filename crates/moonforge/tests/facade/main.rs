@@ -2,5 +2,6 @@
 
 mod background;
 mod cloud;
+mod conflicts;
 mod repositories;
 mod watch;
