@@ -164,6 +164,9 @@ $collection.")]
     },
     /// Exchange what changed with the cloud
     Sync {
+        /// Go on in the background until Ctrl-C, and show how it is
+        #[arg(long)]
+        watch: bool,
         /// Only a part: not offered by this version
         #[arg(long, value_name = "NAME:KEY=VALUE", hide = true)]
         scope: Option<String>,

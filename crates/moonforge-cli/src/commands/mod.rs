@@ -10,10 +10,12 @@ mod outbox;
 mod status;
 mod sync;
 pub(crate) mod tree;
+mod watch;
 
 use std::path::Path;
+use std::time::Duration;
 
-use moonforge::{Moonforge, SecretString};
+use moonforge::{Cadence, Moonforge, SecretString};
 
 use crate::args::{Cli, Command, ConflictsCommand, OutboxCommand};
 use crate::cloud::cloud;
@@ -22,7 +24,7 @@ use crate::output::Outcome;
 
 /// Runs what was typed.
 pub(crate) async fn run(cli: Cli) -> Result<Outcome, Failure> {
-    if let Command::Sync { scope: Some(_) } = &cli.command {
+    if let Command::Sync { scope: Some(_), .. } = &cli.command {
         return Err(Failure::usage(
             "this version syncs the whole database; it offers no --scope",
         ));
@@ -51,6 +53,12 @@ async fn open(cli: &Cli) -> Result<Moonforge, Failure> {
     let beside = cli.db.parent().unwrap_or(Path::new(""));
     let cloud = cloud(cli.cloud.as_deref(), beside.join("moonforge-cloud"), token)?;
     let builder = Moonforge::builder(&cli.db).cloud(cloud);
+    // Somebody who watches writes from another window, and wants to see it go.
+    let cadence = Cadence {
+        look_for_others: Duration::from_secs(1),
+        ..Cadence::default()
+    };
+    let builder = builder.cadence(cadence);
     // Whoever only looks doesn't mean a database that isn't there yet: the path is mistyped.
     let builder = match &cli.command {
         Command::Put { .. } | Command::Import { .. } | Command::Sync { .. } => builder,
@@ -111,6 +119,7 @@ async fn dispatch(forge: &Moonforge, cli: Cli) -> Result<Outcome, Failure> {
             import::import(forge, &file, collection.as_deref(), cli.json).await
         }
         Command::Export { collection } => export::export(forge, collection.as_deref()).await,
+        Command::Sync { watch: true, .. } => watch::watch(forge, cli.json).await,
         Command::Sync { .. } => sync::sync(forge, cli.json).await,
         Command::Status => status::status(forge).await,
         Command::Outbox(OutboxCommand::Ls) => outbox::ls(forge).await,

@@ -7,9 +7,9 @@ use crate::failure::Failure;
 use crate::output::{Outcome, Paint, Progress, Text, printable};
 
 /// Unreachable or still failing; everything is kept.
-const KEPT: u8 = 3;
+pub(super) const KEPT: u8 = 3;
 /// A person should look.
-const LOOK: u8 = 4;
+pub(super) const LOOK: u8 = 4;
 
 pub(super) async fn sync(forge: &Moonforge, json: bool) -> Result<Outcome, Failure> {
     let progress = Progress::begin("sync", None, json);

@@ -1,5 +1,6 @@
 //! The one place that prints. A reader who closes the pipe has read enough: that is no failure.
 
+mod live;
 mod progress;
 mod text;
 
@@ -9,6 +10,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, USAGE};
+pub(crate) use live::Live;
 pub(crate) use progress::Progress;
 pub(crate) use text::{Paint, Table, Text, printable, short};
 

@@ -10,3 +10,5 @@ mod resolve;
 mod support;
 mod sync;
 mod transfer;
+#[cfg(unix)]
+mod watch;

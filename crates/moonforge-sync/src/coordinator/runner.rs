@@ -93,7 +93,11 @@ pub(super) fn judge(result: &Result<SyncReport, RunError>) -> (Verdict, Phase, O
             let why = trouble(error.code, &error.message);
             match error.code {
                 // Another process syncs the file, or writes to it for long.
-                "sync_busy" | "busy" => (Verdict::Failed { retry_after: None }, Phase::Idle, None),
+                "sync_busy" | "busy" => (
+                    Verdict::Failed { retry_after: None },
+                    Phase::Elsewhere,
+                    None,
+                ),
                 "account_mismatch" => (Verdict::Halted, Phase::Blocked, why),
                 _ => (Verdict::Blocked, Phase::Blocked, why),
             }

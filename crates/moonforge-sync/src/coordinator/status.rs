@@ -25,6 +25,8 @@ pub enum Phase {
     SignInNeeded,
     /// Something that only a person can change: another account's database, a database that isn't there.
     Blocked,
+    /// Another process exchanges for this database; it waits for its turn.
+    Elsewhere,
     /// Told to rest.
     Paused,
 }
@@ -68,6 +70,7 @@ pub struct SyncStatus {
     /// When a run last came to its end, by this device's clock.
     pub last_synced_at: Option<Timestamp>,
     /// How long until the next look, as of this snapshot; `None` while nothing is planned.
+    #[serde(rename = "next_sync_in_s", serialize_with = "seconds")]
     pub next_sync_in: Option<Duration>,
     /// Failed attempts since the last that ended well.
     pub failures: u32,
@@ -88,6 +91,13 @@ pub(crate) const MAX_RETRIES: u32 = 5;
 
 fn network<S: serde::Serializer>(network: &Network, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(network.name())
+}
+
+fn seconds<S: serde::Serializer>(span: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+    match span {
+        Some(span) => to.serialize_f64(span.as_secs_f64()),
+        None => to.serialize_none(),
+    }
 }
 
 impl SyncStatus {
@@ -132,6 +142,7 @@ impl SyncStatus {
             },
             Phase::Idle if self.pending == 0 => "Everything is in sync.".to_owned(),
             Phase::Idle => format!("{} on the way.", edits(self.pending)),
+            Phase::Elsewhere => format!("Another program syncs this database.{waiting}"),
             Phase::Offline => format!("The cloud can't be reached.{waiting}"),
             Phase::Failing => format!("The cloud has trouble; trying again.{waiting}"),
             Phase::SignInNeeded => format!("Please sign in.{waiting}"),
