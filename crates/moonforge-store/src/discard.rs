@@ -169,7 +169,14 @@ fn each(before: &DocState, after: &DocState, gone: &[OutboxRow]) -> Vec<Conflict
         // What its author saw, once he had written it.
         let mut then = before.clone();
         then.rows.retain(|r| r.row.n <= row.row.n);
-        found.extend(entries(&row.row, then.view().as_ref(), after.as_ref()));
+        let entries = entries(&row.row, then.view().as_ref(), after.as_ref());
+        found.extend(entries.into_iter().map(|entry| Conflict {
+            context: ConflictContext {
+                lost_at: Some(row.row.edited_at),
+                ..ConflictContext::default()
+            },
+            ..entry
+        }));
     }
     found
 }

@@ -236,7 +236,8 @@ impl WriteTx {
         }
         // Of the edits as they were given: a text that replaces another reads as an edit of what is there.
         let synced = state.version().map(|v| &v.fields);
-        for entry in unseen(&seen, &ops, &now, &after, synced) {
+        for mut entry in unseen(&seen, &ops, &now, &after, synced) {
+            entry.context.kept_at = Some(at.server);
             self.journal(doc, &entry, at.local).await?;
         }
         let op = RowOp::Patch { ops: merged };

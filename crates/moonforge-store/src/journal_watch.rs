@@ -8,6 +8,11 @@ use crate::journal::JournalEntry;
 use crate::open::Store;
 
 impl Store {
+    /// Moves after each commit that changed the journal, and when another process may have changed it.
+    pub fn journal_changes(&self) -> watch::Receiver<()> {
+        self.inner.journaled.subscribe()
+    }
+
     /// The open entries as they are, newest first, then each time they have become others: after a commit, never what was
     /// rolled back. One who is slow gets the newest state, not each between. Ends only when dropped; an error is an item,
     /// and the next change is tried again. What other processes write is told by [`Store::poll_other_processes`].
@@ -20,7 +25,7 @@ impl Store {
             journaled: watch::Receiver<()>,
             last: Option<Vec<JournalEntry>>,
         }
-        let mut journaled = self.inner.journaled.subscribe();
+        let mut journaled = self.journal_changes();
         journaled.mark_changed();
         let start = Watch {
             store: self.clone(),

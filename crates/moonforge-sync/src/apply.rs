@@ -181,12 +181,12 @@ async fn apply_version(
         .iter()
         .filter(|r| settlement.covered.contains(&r.n))
         .collect();
-    let ground = ground(state.version(), &covered);
+    let ground = ground(state.version(), &covered, &door.uid, &version);
     let others = rows.len() > covered.len();
     state
         .rows
         .retain(|r| !settlement.covered.contains(&r.row.n) || applied_again(&r.row, others));
-    let mut journal = redo_undecidable(tx, state, &settlement).await?;
+    let mut journal = redo_undecidable(tx, door, state, &settlement).await?;
     for row in &mut state.rows {
         // Sent before, not covered: it was not applied, and never will be, for its precondition names an older version.
         row.row.sent = false;
@@ -225,7 +225,12 @@ async fn apply_version(
 }
 
 /// base ⊕ covered rows, as a version to merge from.
-fn ground(base: Option<&Version>, covered: &[&Row]) -> Option<Version> {
+fn ground(
+    base: Option<&Version>,
+    covered: &[&Row],
+    uid: &str,
+    version: &Version,
+) -> Option<Version> {
     if covered.is_empty() {
         return base.cloned();
     }
@@ -244,6 +249,13 @@ fn ground(base: Option<&Version>, covered: &[&Row]) -> Option<Version> {
     ground.fields = canonical_fields(folded.fields);
     ground.envelope.edited = folded.edited;
     ground.envelope.deleted = folded.deleted;
+    // Ours among them, so that the journal names the others alone for what they changed.
+    for incarnation in covered.iter().map(|row| &row.incarnation) {
+        if let Some(mark) = version.writer(uid, incarnation) {
+            let ours = ground.envelope.writers.entry(uid.to_owned()).or_default();
+            ours.insert(incarnation.clone(), mark.clone());
+        }
+    }
     Some(ground)
 }
 
@@ -271,6 +283,7 @@ fn merge_rows(
 /// Undecidable rows: what can be done twice without harm is queued again under a new name; the rest goes to the journal.
 async fn redo_undecidable(
     tx: &mut WriteTx,
+    door: &Door,
     state: &mut DocState,
     settlement: &Settlement,
 ) -> Result<Vec<Conflict>, StoreError> {
@@ -291,7 +304,13 @@ async fn redo_undecidable(
                 .into_iter()
                 .partition(|op| matches!(op, PatchOp::Increment { .. } | PatchOp::Text { .. }));
             *ops = again;
-            journal.extend(doubtful.into_iter().map(may_have_been_applied));
+            let context = ConflictContext {
+                lost_at: Some(row.row.edited_at),
+                lost_by: vec![door.uid.clone()],
+                ..ConflictContext::default()
+            };
+            let told = |op| may_have_been_applied(op, context.clone());
+            journal.extend(doubtful.into_iter().map(told));
         }
         // All behind it are numbered anew too: their order is their number.
         row.row.n = 0;
@@ -304,7 +323,7 @@ async fn redo_undecidable(
     Ok(journal)
 }
 
-fn may_have_been_applied(op: PatchOp) -> Conflict {
+fn may_have_been_applied(op: PatchOp, context: ConflictContext) -> Conflict {
     let lost = match &op {
         PatchOp::Increment { by, .. } => serde_json::Value::Number(by.clone()),
         PatchOp::Text { to, .. } => serde_json::Value::String(to.clone()),
@@ -317,7 +336,7 @@ fn may_have_been_applied(op: PatchOp) -> Conflict {
         lost_side: LostSide::Local,
         reason: ConflictReason::MayHaveBeenApplied,
         bring_back: vec![op],
-        context: ConflictContext::default(),
+        context,
     }
 }
 

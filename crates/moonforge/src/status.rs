@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, stream};
 use moonforge_model::{Collection, Timestamp};
-use moonforge_store::{Change, CollectionStatus};
+use moonforge_store::{Change, CollectionStatus, ConflictCounts};
 use moonforge_sync::SyncStatus;
 use serde::Serialize;
 use tokio::sync::broadcast::error::RecvError;
@@ -42,6 +42,8 @@ pub struct Status {
     pub last_synced_at: Option<Timestamp>,
     /// Documents of the cloud that can't be read.
     pub quarantined: u64,
+    /// What the conflict journal has.
+    pub conflicts: ConflictCounts,
     /// Each registered collection.
     pub collections: BTreeMap<Collection, CollectionStatus>,
     /// The background engine of this process.
@@ -56,12 +58,18 @@ impl Status {
             parked: self.parked,
             ..self.sync.clone()
         };
-        let said = sync.sentence();
+        let mut said = sync.sentence();
         match self.quarantined {
-            0 => said,
-            1 => format!("{said} 1 document of the cloud can't be read."),
-            n => format!("{said} {n} documents of the cloud can't be read."),
+            0 => {}
+            1 => said.push_str(" 1 document of the cloud can't be read."),
+            n => said.push_str(&format!(" {n} documents of the cloud can't be read.")),
         }
+        match self.conflicts.open {
+            0 => {}
+            1 => said.push_str(" 1 conflict can be looked at."),
+            n => said.push_str(&format!(" {n} conflicts can be looked at.")),
+        }
+        said
     }
 }
 
@@ -95,6 +103,7 @@ impl Moonforge {
             oldest_pending_age_s: age,
             last_synced_at: self.last_sync().await?,
             quarantined: store.quarantined,
+            conflicts: self.store().conflict_counts().await?,
             collections: store.collections,
             sync,
         })
@@ -107,14 +116,16 @@ impl Moonforge {
             forge: Moonforge,
             engine: watch::Receiver<SyncStatus>,
             documents: broadcast::Receiver<Change>,
+            journal: watch::Receiver<()>,
             last: Option<Status>,
             due: bool,
         }
         let start = Watching {
             forge: self.clone(),
-            // Both before the first look, so that nothing falls between.
+            // All before the first look, so that nothing falls between.
             engine: self.watch_sync_status(),
             documents: self.store().changes(),
+            journal: self.store().journal_changes(),
             last: None,
             due: true,
         };
@@ -123,6 +134,7 @@ impl Moonforge {
                 if !std::mem::take(&mut watching.due) {
                     tokio::select! {
                         changed = watching.engine.changed() => changed.ok()?,
+                        changed = watching.journal.changed() => changed.ok()?,
                         change = watching.documents.recv() => {
                             if matches!(change, Err(RecvError::Closed)) {
                                 return None;
@@ -132,6 +144,7 @@ impl Moonforge {
                 }
                 // Many changes, one look.
                 watching.engine.mark_unchanged();
+                watching.journal.mark_unchanged();
                 watching.documents = watching.documents.resubscribe();
                 match watching.forge.status().await {
                     Ok(now) if watching.last.as_ref() == Some(&now) => {}

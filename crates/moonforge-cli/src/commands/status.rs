@@ -25,6 +25,7 @@ pub(super) async fn status(forge: &Moonforge) -> Result<Outcome, Failure> {
         "pending": status.pending,
         "parked": status.parked,
         "quarantined": status.quarantined,
+        "conflicts": {"open": status.conflicts.open, "undecided": status.conflicts.undecided},
         "oldest_pending_age_s": status.oldest_pending_age_s,
         "last_synced_at": status.last_synced_at,
         "collections": collections,
@@ -43,6 +44,10 @@ pub(super) async fn status(forge: &Moonforge) -> Result<Outcome, Failure> {
         "{health} · {} pending · {} parked · {} unreadable · {synced}",
         status.pending, status.parked, status.quarantined
     );
+    let line = match status.conflicts.open {
+        0 => line,
+        n => format!("{line} · {n} in the conflict journal"),
+    };
     let rows = status
         .collections
         .iter()

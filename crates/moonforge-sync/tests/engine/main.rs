@@ -7,6 +7,7 @@ mod hostile;
 mod maps;
 mod polls;
 mod purge;
+mod random_policies;
 mod resolver;
 mod scopes;
 mod sight;
