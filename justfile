@@ -46,6 +46,12 @@ bench ROUNDS="5":
       done; \
     done
 
+# The guide's examples, which have to run.
+examples:
+    cargo run --locked -p moonforge --example own_collection
+    cargo run --locked -p moonforge --example live_list
+    cargo run --locked -p moonforge --example background_worker
+
 # The story of two devices, told by the real engine.
 demo:
     cargo run --release --locked -p moonforge-cli -- demo

@@ -120,6 +120,10 @@ impl SyncStatus {
             1 => "1 edit".to_owned(),
             n => format!("{n} edits"),
         };
+        let documents = |n: u64| match n {
+            1 => "1 document".to_owned(),
+            n => format!("{n} documents"),
+        };
         let waiting = match self.pending {
             0 => String::new(),
             n => format!(
@@ -133,10 +137,10 @@ impl SyncStatus {
             Phase::Paused => format!("Sync is paused.{waiting}"),
             Phase::Syncing => match self.progress {
                 Some(Progress { to_send, sent, .. }) if to_send > sent => {
-                    format!("Syncing: {sent} of {to_send} documents sent.")
+                    format!("Syncing: {sent} of {} sent.", documents(to_send))
                 }
                 Some(Progress { fetched, .. }) if fetched > 0 => {
-                    format!("Syncing: {fetched} documents received.")
+                    format!("Syncing: {} received.", documents(fetched))
                 }
                 _ => "Syncing.".to_owned(),
             },

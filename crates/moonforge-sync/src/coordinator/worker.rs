@@ -209,9 +209,17 @@ impl Worker {
         self.schedule.begin(&job);
         let before = shared.store.newest_row().await.unwrap_or(self.seen);
         self.seen = self.seen.max(before);
-        self.publish(Some(Progress::default()), None);
-        let observe = |progress| {
-            shared.status.send_modify(|s| s.progress = Some(progress));
+        // A look that finds nothing is nobody's concern: it isn't shown.
+        if !matches!(job, Job::Poll { .. }) {
+            self.publish(Some(Progress::default()), None);
+        }
+        let observe = |progress: Progress| {
+            if progress != Progress::default() {
+                shared.status.send_modify(|shown| {
+                    shown.phase = Phase::Syncing;
+                    shown.progress = Some(progress);
+                });
+            }
         };
         let result = tokio::select! {
             biased;
