@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use serde_json::Value;
+
 use crate::id::DocId;
 use crate::path::{FieldPath, check_field_name};
 use crate::registry::Registry;
 use crate::schema::{CollectionConfig, FieldKind};
+use crate::value::Fields;
 
 /// The name of scopes that hold what was opened here.
 const ACCESSED: &str = "accessed";
@@ -189,6 +192,53 @@ impl SyncScope {
         Ok(())
     }
 
+    /// Brings a new document into the scope: what the keys say of its own fields is filled in where it is absent. Says
+    /// whether the document is in the scope then, as far as that stands in itself.
+    pub fn fill(
+        &self,
+        registry: &Registry,
+        config: &CollectionConfig,
+        id: &DocId,
+        fields: &mut Fields,
+    ) -> bool {
+        let Some(reach) = self.reach(registry, config) else {
+            return false;
+        };
+        let is_campaign = config.name.as_str() == CAMPAIGNS;
+        let mut wanted = reach.of_document;
+        match &reach.campaign {
+            Some(campaign) if is_campaign && campaign != id.as_str() => return false,
+            Some(campaign) if !is_campaign => {
+                wanted.push(FieldMatch::new(config, CAMPAIGN, campaign));
+            }
+            _ => {}
+        }
+        if is_campaign {
+            wanted.extend(reach.of_campaign);
+        }
+        wanted.iter().all(
+            |FieldMatch {
+                 path,
+                 value,
+                 in_list,
+             }| {
+                let field = fields.entry(path.root()).or_insert(Value::Null);
+                match (field, in_list) {
+                    (field @ Value::Null, false) => {
+                        *field = value.as_str().into();
+                        true
+                    }
+                    (field @ Value::Null, true) => {
+                        *field = Value::Array(vec![value.as_str().into()]);
+                        true
+                    }
+                    (Value::Array(items), true) => items.iter().any(|i| i.as_str() == Some(value)),
+                    (field, _) => field.as_str() == Some(value),
+                }
+            },
+        )
+    }
+
     /// What it asks of the documents of a collection; `None` where that isn't in the scope, because it doesn't know one of
     /// the keys.
     ///
@@ -285,6 +335,7 @@ mod tests {
     use super::*;
     use crate::id::Collection;
     use crate::schema::Field;
+    use serde_json::json;
 
     fn scope(text: &str) -> SyncScope {
         text.parse().unwrap()
@@ -379,6 +430,39 @@ mod tests {
         assert_eq!(reached("g:guildId=g,campaignId=k"), ["campaigns", "clues"]);
         assert_eq!(reached("u:userId=u"), ["records"]);
         assert_eq!(reached("accessed").len(), 11);
+    }
+
+    #[test]
+    fn a_new_document_is_filled_with_what_the_keys_say() {
+        let registry = registry();
+        let fill = |text: &str, collection: &str, fields: Value| {
+            let config = registry.get(collection).unwrap();
+            let mut fields = fields.as_object().unwrap().clone();
+            let id = DocId::new("k").unwrap();
+            let inside = scope(text).fill(&registry, config, &id, &mut fields);
+            inside.then_some(Value::Object(fields))
+        };
+        let both = "x:campaignId=k,guildId=g";
+        assert_eq!(
+            fill(both, "clues", json!({})),
+            Some(json!({"campaignId": "k", "guildId": "g"}))
+        );
+        assert_eq!(fill(both, "clues", json!({"guildId": "h"})), None);
+        assert_eq!(fill(both, "scenes", json!({})), None);
+        assert_eq!(
+            fill("x:campaignId=k", "campaigns", json!({})),
+            Some(json!({}))
+        );
+        assert_eq!(fill("x:campaignId=j", "campaigns", json!({})), None);
+        let members = json!({"memberUids": ["u"]});
+        assert_eq!(
+            fill("x:memberUids=u", "campaigns", json!({})),
+            Some(members)
+        );
+        let others = json!({"memberUids": ["v"]});
+        assert_eq!(fill("x:memberUids=u", "campaigns", others), None);
+        // Whose campaign it is stands elsewhere.
+        assert_eq!(fill("x:ownerUid=u", "scenes", json!({})), Some(json!({})));
     }
 
     #[test]

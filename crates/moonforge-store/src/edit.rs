@@ -70,6 +70,46 @@ impl Store {
         .await
     }
 
+    /// [`Store::put_as`] of a document that isn't here yet: else the error is [`StoreError::Exists`], or
+    /// [`StoreError::Deleted`].
+    pub async fn create_as(
+        &self,
+        doc: DocRef,
+        fields: Fields,
+        author: Option<String>,
+        at: EditTime,
+    ) -> Result<Written, StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                if let Some(there) = tx.load(&doc).await?.view()
+                    && there.deleted.is_none()
+                {
+                    return Err(StoreError::Exists(doc));
+                }
+                tx.put(&doc, fields, author.as_deref(), at).await
+            })
+        })
+        .await
+    }
+
+    /// [`Store::put`] of a document that is here: else the error is [`StoreError::NotFound`].
+    pub async fn update(
+        &self,
+        doc: DocRef,
+        fields: Fields,
+        at: EditTime,
+    ) -> Result<Written, StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                if tx.load(&doc).await?.view().is_none() {
+                    return Err(StoreError::NotFound(doc));
+                }
+                tx.put(&doc, fields, None, at).await
+            })
+        })
+        .await
+    }
+
     /// [`Store::put`] for many documents in one transaction; a document that is refused for what it is spares the others.
     /// Any other error ends the whole, and nothing is written.
     pub async fn put_many(

@@ -8,6 +8,9 @@ pub enum StoreError {
     /// The document isn't there.
     #[error("there is no document {0}")]
     NotFound(DocRef),
+    /// The document is here already.
+    #[error("there is a document {0} already")]
+    Exists(DocRef),
     /// The document is a tombstone; restore it first.
     #[error("{0} is deleted; restore it before writing to it")]
     Deleted(DocRef),
@@ -99,6 +102,7 @@ impl StoreError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotFound(_) | Self::NoSuch { .. } => "not_found",
+            Self::Exists(_) => "already_exists",
             Self::Deleted(_) => "deleted",
             Self::UnknownCollection(_) => "unknown_collection",
             Self::Invalid(e) => e.code(),
@@ -132,6 +136,7 @@ impl StoreError {
             self,
             Self::Invalid(_)
                 | Self::Patch(_)
+                | Self::Exists(_)
                 | Self::Deleted(_)
                 | Self::Name(_)
                 | Self::UnknownCollection(_)

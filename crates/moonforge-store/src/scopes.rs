@@ -3,7 +3,9 @@
 //! Without a joined scope the device holds everything that its account may see. With one or more, `doc_scopes` says which of
 //! them hold a document, [`WriteTx::save`] keeps that true, and a clean document that none holds isn't kept: see `hold.rs`.
 
-use moonforge_model::{Collection, DocRef, SyncScope, Timestamp};
+use std::collections::{BTreeMap, HashSet};
+
+use moonforge_model::{Collection, DocId, DocRef, SyncScope, Timestamp};
 use sqlx::QueryBuilder;
 
 use crate::error::StoreError;
@@ -207,6 +209,42 @@ impl Store {
             .into_iter()
             .map(|(id, at)| (id, Timestamp::from_micros(at)))
             .collect())
+    }
+
+    /// Those of the documents that are in a scope.
+    pub async fn within(
+        &self,
+        scope: &SyncScope,
+        docs: &[DocRef],
+    ) -> Result<HashSet<DocRef>, StoreError> {
+        let mut by_collection: BTreeMap<&Collection, Vec<&DocId>> = BTreeMap::new();
+        for doc in docs {
+            let ids = by_collection.entry(&doc.collection).or_default();
+            ids.push(&doc.id);
+        }
+        let mut found = HashSet::new();
+        for (collection, ids) in by_collection {
+            let (Ok(table), Ok(config)) = (self.table(collection), self.config(collection)) else {
+                continue;
+            };
+            let ids = serde_json::to_string(&ids).map_err(StoreError::corrupt)?;
+            let mut sql = QueryBuilder::new("SELECT d.id FROM ");
+            sql.push(format_args!(
+                "{} d WHERE {} AND d.id IN (SELECT value FROM json_each(",
+                table.name, table.only_d
+            ))
+            .push_bind(ids)
+            .push(")) AND ");
+            push_scope(&mut sql, self.registry(), config, scope);
+            let within: Vec<String> = sql
+                .build_query_scalar()
+                .fetch_all(&self.inner.readers)
+                .await?;
+            for id in within {
+                found.insert(DocRef::new(collection.clone(), DocId::new(id)?));
+            }
+        }
+        Ok(found)
     }
 
     /// The joined scopes that hold a document.

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use moonforge_model::{CollectionConfig, ConflictResolver, FieldPolicy, Registry};
 use moonforge_ports::{Clock, Connectivity, Random, RandomExt};
@@ -19,6 +20,9 @@ use crate::system::{OsRandom, SystemClock};
 /// The folder of the embedded cloud, beside the database, where no cloud is named.
 const DEFAULT_CLOUD: &str = "moonforge-cloud";
 
+/// How long a read waits for the cloud: as long as a person does.
+const READ_DEADLINE: Duration = Duration::from_secs(10);
+
 /// How a database is opened. Made by [`Moonforge::builder`].
 #[derive(Clone)]
 #[must_use = "nothing happens before `open`"]
@@ -34,6 +38,7 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     background: Background,
+    read_deadline: Duration,
 }
 
 impl std::fmt::Debug for Builder {
@@ -59,6 +64,7 @@ impl Builder {
             clock: Arc::new(SystemClock::new()),
             random: Arc::new(OsRandom),
             background: Background::default(),
+            read_deadline: READ_DEADLINE,
         }
     }
 
@@ -132,6 +138,13 @@ impl Builder {
         self
     }
 
+    /// How long a read that asks the cloud first waits for it ([`CachePolicy`](crate::CachePolicy)): 10 s unless said
+    /// otherwise.
+    pub fn read_deadline(mut self, span: Duration) -> Self {
+        self.read_deadline = span;
+        self
+    }
+
     /// Another clock than the device's, for tests.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -190,6 +203,7 @@ impl Builder {
             self.clock,
             self.random,
             self.background,
+            self.read_deadline,
         ))
     }
 }

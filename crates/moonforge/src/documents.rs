@@ -40,7 +40,8 @@ impl Documents {
         tracing::debug_span!("moonforge.documents", call = name, collection = %self.collection)
     }
 
-    /// The document, unless there is none or it is deleted.
+    /// The document, unless there is none or it is deleted. Reading it opens it, for scopes that hold what was opened here
+    /// ([`SyncScope::accessed`](crate::SyncScope::accessed)).
     ///
     /// # Errors
     /// `invalid_id`, and those of the local store.
@@ -54,7 +55,14 @@ impl Documents {
     /// As [`Documents::get`].
     pub async fn get_any(&self, id: impl AsRef<str>) -> Result<Option<StoredDoc>, Error> {
         let doc = self.doc(id)?;
-        let get = self.forge.store().get(&doc);
+        let get = async {
+            let (store, now) = (self.forge.store(), self.forge.clock().now());
+            // What can't be noted is read all the same.
+            if let Err(error) = store.mark_opened(&doc, now).await {
+                tracing::warn!(%doc, %error, "can't note that it was opened");
+            }
+            store.get(&doc).await
+        };
         Ok(get.instrument(self.span("get")).await?)
     }
 

@@ -3,15 +3,18 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use moonforge_embedded::OpenError;
 use moonforge_model::{
-    DocumentError, InvalidName, InvalidPath, InvalidTimestamp, NoRoom, PatchError, RegistryError,
-    ValidationError,
+    DocRef, DocumentError, InvalidName, InvalidPath, InvalidTimestamp, NoRoom, PatchError,
+    RegistryError, SyncScope, ValidationError,
 };
 use moonforge_ports::RemoteError;
 use moonforge_store::StoreError;
 use moonforge_sync::SyncError;
+
+use crate::read::Fallback;
 
 /// Why a call failed. Whatever it was to change is as it was before.
 ///
@@ -45,6 +48,12 @@ pub(crate) enum Kind {
     NotADocument,
     /// A document and the type that it was asked for as don't fit each other.
     WrongForm(DocumentError),
+    /// The cloud was to be asked, and can't be.
+    Unreachable(Fallback),
+    /// A new document isn't in the scope that it is to be made in.
+    OutsideScope(DocRef, SyncScope),
+    /// What others were told too.
+    Shared(Arc<Error>),
 }
 
 impl Error {
@@ -66,6 +75,9 @@ impl Error {
             Kind::Remote(_) => "cloud_refused",
             Kind::NotADocument => "not_a_document",
             Kind::WrongForm(_) => "wrong_form",
+            Kind::Unreachable(why) => why.code,
+            Kind::OutsideScope(..) => "outside_scope",
+            Kind::Shared(e) => e.code(),
         }
     }
 
@@ -82,11 +94,32 @@ impl Error {
     /// Whether what was given can't be stored as it is; another value could.
     pub fn is_invalid(&self) -> bool {
         matches!(
-            &*self.0,
+            self.kind(),
             Kind::Store(StoreError::Invalid(_) | StoreError::Patch(_) | StoreError::Name(_))
                 | Kind::Path(_)
                 | Kind::Time(_)
                 | Kind::NotADocument
+        )
+    }
+
+    fn kind(&self) -> &Kind {
+        match &*self.0 {
+            Kind::Shared(error) => error.kind(),
+            kind => kind,
+        }
+    }
+
+    /// Whether the cloud can't be asked now, and may be later: no network, no sign-in, or it is slow or keeps failing.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self.kind(), Kind::Unreachable(_))
+    }
+
+    /// Whether the cloud is what failed, not the database here.
+    pub(crate) fn is_of_the_cloud(&self) -> bool {
+        let kind = self.kind();
+        matches!(
+            kind,
+            Kind::Remote(_) | Kind::Embedded(_) | Kind::Unreachable(_)
         )
     }
 
@@ -134,6 +167,11 @@ impl fmt::Display for Error {
             Kind::Remote(e) => write!(f, "the cloud refused: {}", e.message),
             Kind::NotADocument => f.write_str("a document is a JSON object"),
             Kind::WrongForm(e) => e.fmt(f),
+            Kind::Unreachable(why) => f.write_str(&why.message),
+            Kind::OutsideScope(doc, scope) => {
+                write!(f, "{doc} would not be in the scope `{scope}`")
+            }
+            Kind::Shared(e) => e.fmt(f),
         }
     }
 }
@@ -155,7 +193,12 @@ impl StdError for Error {
             Kind::Embedded(e) => Some(e),
             Kind::Remote(e) => Some(e),
             Kind::WrongForm(e) => Some(e),
-            Kind::NoDatabase(_) | Kind::CloudName(..) | Kind::NotADocument => None,
+            Kind::Shared(e) => e.source(),
+            Kind::NoDatabase(_)
+            | Kind::CloudName(..)
+            | Kind::NotADocument
+            | Kind::Unreachable(_)
+            | Kind::OutsideScope(..) => None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use moonforge_model::{Collection, DocId, Registry};
 use moonforge_ports::{Clock, Random};
@@ -15,6 +16,7 @@ use crate::conflicts::Conflicts;
 use crate::documents::Documents;
 use crate::error::Error;
 use crate::outbox::Outbox;
+use crate::refresh::Refreshes;
 use crate::sync::Syncing;
 
 /// An open database and the cloud that it is kept in step with.
@@ -33,6 +35,9 @@ pub(crate) struct Inner {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) syncing: Syncing,
     pub(crate) coordinator: Coordinator,
+    pub(crate) refreshes: Refreshes,
+    /// How long a read waits for the cloud.
+    pub(crate) read_deadline: Duration,
 }
 
 impl std::fmt::Debug for Moonforge {
@@ -69,6 +74,7 @@ impl Moonforge {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
         background: Background,
+        read_deadline: Duration,
     ) -> Self {
         let made = |inner: &Weak<Inner>| {
             let parts = Parts {
@@ -87,6 +93,8 @@ impl Moonforge {
                 clock,
                 random,
                 syncing: Syncing::default(),
+                refreshes: Refreshes::default(),
+                read_deadline,
             }
         };
         Self {

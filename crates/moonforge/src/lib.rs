@@ -44,7 +44,11 @@ mod error;
 mod export;
 mod forge;
 mod import;
+mod orchestrate;
 mod outbox;
+mod read;
+mod refresh;
+mod scopes;
 mod status;
 mod sync;
 mod system;
@@ -69,21 +73,23 @@ pub use moonforge_model::{
     Combatant, Conflict, ConflictContext, ConflictReason, ConflictResolver, Contested, Coords,
     DecidedBy, Deletion, DocId, DocRef, Document, DocumentError, Encounter, EncounterId, Entity,
     EntityId, EntityImage, EntityKind, Field, FieldKind, FieldPath, FieldPolicy, Fields, Guard,
-    InvalidName, InvalidPath, InvalidPolicy, InvalidTimestamp, LostSide, MediaAsset, MediaAssetId,
-    MediaRef, MediaVariant, Mention, NoRoom, OrderKey, Parent, ParkReason, PatchError, PatchOp,
-    Priority, Registry, RegistryError, Role, Row, RowOp, Scene, SceneId, Secret, SecretId, Session,
-    SessionId, Statblock, Timestamp, ValidationError, Verdict, Visibility,
+    InvalidName, InvalidPath, InvalidPolicy, InvalidScope, InvalidTimestamp, LostSide, MediaAsset,
+    MediaAssetId, MediaRef, MediaVariant, Mention, NoRoom, OrderKey, Parent, ParkReason,
+    PatchError, PatchOp, Priority, Registry, RegistryError, Role, Row, RowOp, Scene, SceneId,
+    Secret, SecretId, Session, SessionId, Statblock, SyncScope, Timestamp, ValidationError,
+    Verdict, Visibility,
 };
 pub use moonforge_store::{
-    Branch, CollectionStatus, Comparison, ConflictCounts, Direction, Durability, Finding,
+    Branch, CollectionStatus, Comparison, ConflictCounts, Direction, Durability, Finding, Joined,
     JournalEntry, MigrationReport, OutboxCounts, OutboxEntry, OutboxRow, Page, QuerySpec,
-    Resolution, ResolvedBy, StoreError, StoredDoc, Tree, Undone, Where, Written,
+    Resolution, ResolvedBy, ScopeChange, StoreError, StoredDoc, Tree, Undone, Where, Written,
 };
 pub use moonforge_sync::{
     BoundedRun, Cadence, Phase, Progress, RunError, SyncError, SyncOptions, SyncReport, SyncStatus,
     Trouble,
 };
 pub use outbox::Outbox;
+pub use read::{Answer, CachePolicy, Fallback, Freshness, Source};
 pub use secrecy::SecretString;
 pub use status::{Health, Status};
 pub use system::{OsRandom, SystemClock};

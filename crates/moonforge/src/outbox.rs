@@ -1,5 +1,6 @@
 //! What waits to be sent.
 
+use moonforge_model::SyncScope;
 use moonforge_store::{OutboxCounts, OutboxEntry};
 
 use crate::error::Error;
@@ -22,6 +23,18 @@ impl Outbox {
     /// Those of the local store.
     pub async fn list(&self) -> Result<Vec<OutboxEntry>, Error> {
         Ok(self.forge.store().outbox().await?)
+    }
+
+    /// Those of documents in a scope, which needn't be joined; oldest first.
+    ///
+    /// # Errors
+    /// Those of the local store.
+    pub async fn list_in(&self, scope: &SyncScope) -> Result<Vec<OutboxEntry>, Error> {
+        let mut entries = self.list().await?;
+        let docs: Vec<_> = entries.iter().map(|entry| entry.doc.clone()).collect();
+        let within = self.forge.store().within(scope, &docs).await?;
+        entries.retain(|entry| within.contains(&entry.doc));
+        Ok(entries)
     }
 
     /// How many wait, and how many are parked.

@@ -39,7 +39,10 @@ impl Moonforge {
     /// As `sync_now`.
     pub async fn sync_with(&self, options: &SyncOptions) -> Result<SyncReport, Error> {
         let report = self.run_job(&Job::Everything, options, &|_| {}).await?;
-        self.inner().coordinator.done_elsewhere(&report);
+        // One that was limited to a scope leaves the background engine's work to it.
+        if options.scope.is_none() {
+            self.inner().coordinator.done_elsewhere(&report);
+        }
         Ok(report)
     }
 

@@ -3,5 +3,7 @@
 mod background;
 mod cloud;
 mod conflicts;
+mod reads;
 mod repositories;
+mod scopes;
 mod watch;
