@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use moonforge::SyncScope;
 
 use crate::edits::EditArgs;
 
@@ -14,6 +15,7 @@ Examples:
   moonforge ls scenes --where 'campaignId=\"ID\"' --order title
   moonforge sync --cloud local:/media/stick/cloud
   moonforge sync --cloud firestore://my-project
+  moonforge scopes join keep:campaignId=ID                   hold one campaign on this device
   moonforge export | moonforge --db copy.db import -
 
 Exit codes: 0 done, 1 failed, 2 wrong usage. Of `sync` also:
@@ -30,7 +32,7 @@ pub(crate) struct Cli {
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
-    /// The database; put, import and sync make it where there is none
+    /// The database; put, import, sync and scopes join make it where there is none
     #[arg(
         long,
         global = true,
@@ -167,10 +169,21 @@ $collection.")]
         /// Go on in the background until Ctrl-C, and show how it is
         #[arg(long)]
         watch: bool,
-        /// Only a part: not offered by this version
-        #[arg(long, value_name = "NAME:KEY=VALUE", hide = true)]
-        scope: Option<String>,
+        /// Fetch this scope alone, such as campaign:campaignId=ID; everything written here is sent all the same
+        #[arg(long, value_name = "NAME:KEY=VALUE", conflicts_with = "watch")]
+        scope: Option<SyncScope>,
     },
+    /// Say what this device holds instead of everything
+    #[command(
+        subcommand,
+        after_help = "\
+A scope is NAME:KEY=VALUE[,KEY=VALUE…]. The name is for you, the keys pick what is held:
+  keep:campaignId=ID       one campaign with everything in it
+  mine:ownerUid=UID        the campaigns that UID owns; memberUids and ruleset work too
+  accessed                 what `get` opens on this device from now on, and what that links to
+Scopes may overlap. Without one, everything is held. What goes from this device stays in the cloud."
+    )]
+    Scopes(ScopesCommand),
     /// Show how things stand
     Status,
     /// Look at what waits to be sent
@@ -195,6 +208,22 @@ $collection.")]
         /// Only say what would be done
         #[arg(long)]
         dry_run: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ScopesCommand {
+    /// List the scopes that this device joined
+    Ls,
+    /// Hold a scope; the first one lets go of everything else that is sent
+    Join {
+        /// NAME:KEY=VALUE
+        scope: SyncScope,
+    },
+    /// Hold a scope no longer; what no other scope holds goes, once it is sent
+    Leave {
+        /// As in `scopes ls`
+        scope: SyncScope,
     },
 }
 

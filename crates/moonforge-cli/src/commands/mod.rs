@@ -7,6 +7,7 @@ mod export;
 mod import;
 mod list;
 mod outbox;
+mod scopes;
 mod status;
 mod sync;
 pub(crate) mod tree;
@@ -17,18 +18,13 @@ use std::time::Duration;
 
 use moonforge::{Cadence, Moonforge, SecretString};
 
-use crate::args::{Cli, Command, ConflictsCommand, OutboxCommand};
+use crate::args::{Cli, Command, ConflictsCommand, OutboxCommand, ScopesCommand};
 use crate::cloud::cloud;
 use crate::failure::Failure;
 use crate::output::Outcome;
 
 /// Runs what was typed.
 pub(crate) async fn run(cli: Cli) -> Result<Outcome, Failure> {
-    if let Command::Sync { scope: Some(_), .. } = &cli.command {
-        return Err(Failure::usage(
-            "this version syncs the whole database; it offers no --scope",
-        ));
-    }
     if let Command::Demo = &cli.command {
         return crate::demo::run().await;
     }
@@ -61,7 +57,10 @@ async fn open(cli: &Cli) -> Result<Moonforge, Failure> {
     let builder = builder.cadence(cadence);
     // Whoever only looks doesn't mean a database that isn't there yet: the path is mistyped.
     let builder = match &cli.command {
-        Command::Put { .. } | Command::Import { .. } | Command::Sync { .. } => builder,
+        Command::Put { .. }
+        | Command::Import { .. }
+        | Command::Sync { .. }
+        | Command::Scopes(ScopesCommand::Join { .. }) => builder,
         _ => builder.existing(),
     };
     Ok(builder.open().await?)
@@ -120,7 +119,10 @@ async fn dispatch(forge: &Moonforge, cli: Cli) -> Result<Outcome, Failure> {
         }
         Command::Export { collection } => export::export(forge, collection.as_deref()).await,
         Command::Sync { watch: true, .. } => watch::watch(forge, cli.json).await,
-        Command::Sync { .. } => sync::sync(forge, cli.json).await,
+        Command::Sync { scope, .. } => sync::sync(forge, scope, cli.json).await,
+        Command::Scopes(ScopesCommand::Ls) => scopes::ls(forge).await,
+        Command::Scopes(ScopesCommand::Join { scope }) => scopes::join(forge, &scope).await,
+        Command::Scopes(ScopesCommand::Leave { scope }) => scopes::leave(forge, &scope).await,
         Command::Status => status::status(forge).await,
         Command::Outbox(OutboxCommand::Ls) => outbox::ls(forge).await,
         Command::Outbox(OutboxCommand::Retry { seq }) => outbox::retry(forge, seq).await,

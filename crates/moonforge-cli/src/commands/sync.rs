@@ -1,6 +1,6 @@
 //! `sync`.
 
-use moonforge::{Moonforge, SyncReport};
+use moonforge::{Moonforge, SyncOptions, SyncReport, SyncScope};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -11,9 +11,17 @@ pub(super) const KEPT: u8 = 3;
 /// A person should look.
 pub(super) const LOOK: u8 = 4;
 
-pub(super) async fn sync(forge: &Moonforge, json: bool) -> Result<Outcome, Failure> {
+pub(super) async fn sync(
+    forge: &Moonforge,
+    scope: Option<SyncScope>,
+    json: bool,
+) -> Result<Outcome, Failure> {
+    let options = SyncOptions {
+        scope,
+        ..SyncOptions::default()
+    };
     let progress = Progress::begin("sync", None, json);
-    let report = progress.during(forge.sync_now()).await;
+    let report = progress.during(forge.sync_with(&options)).await;
     progress.end("ended");
     let report = report?;
     let mut outcome = Outcome::new(as_json(&report), summary(&report));

@@ -7,6 +7,7 @@ mod documents;
 mod journal;
 mod people;
 mod resolve;
+mod scopes;
 mod support;
 mod sync;
 mod transfer;
