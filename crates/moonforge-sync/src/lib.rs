@@ -31,7 +31,7 @@ mod settle_tests;
 
 pub use coordinator::{
     BoundedRun, Cadence, Coordinator, Observe, Parts, Phase, Progress, RunError, Runner,
-    SyncStatus, Trouble,
+    SyncStatus, Trouble, Turn, Turns,
 };
 pub use engine::{SyncEngine, SyncError};
 pub use job::Job;

@@ -30,6 +30,7 @@ use worker::Worker;
 pub use runner::{Observe, RunError, Runner};
 pub use schedule::Cadence;
 pub use status::{Phase, Progress, SyncStatus, Trouble};
+pub use worker::Turn;
 
 /// What the background engine stands on.
 pub struct Parts {
@@ -146,6 +147,17 @@ impl std::fmt::Debug for Coordinator {
     }
 }
 
+/// See [`Coordinator::turns`].
+pub struct Turns(Worker);
+
+impl Turns {
+    /// Takes up what was wished for, does one thing that is due, and says what comes next. Where that is to wait, whoever
+    /// gives the turns waits: less long where something happens.
+    pub async fn next(&mut self) -> Turn {
+        self.0.turn().await
+    }
+}
+
 impl Coordinator {
     /// An engine that rests until [`Coordinator::start`].
     pub fn new(parts: Parts) -> Self {
@@ -188,6 +200,11 @@ impl Coordinator {
         // What was wished before the start, a stop above all, isn't meant for it.
         self.shared.take_wishes();
         *task = Some(tokio::spawn(Worker::new(self.shared.clone()).work()));
+    }
+
+    /// The engine's turns, for whoever gives them himself in place of [`Coordinator::start`]: a test with a clock of its own.
+    pub fn turns(&self) -> Turns {
+        Turns(Worker::new(self.shared.clone()))
     }
 
     /// Ends the background work; a run that goes on is left where it is. Everything that is waiting stays in the outbox.

@@ -17,9 +17,9 @@ use crate::job::Job;
 
 /// What comes after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub enum Turn {
     /// Another turn at once.
-    Turn,
+    Again,
     /// Nothing before this much time has passed; `None`: nothing until something happens.
     Wait(Option<Duration>),
     /// The end.
@@ -69,12 +69,12 @@ impl Worker {
         }
         loop {
             match self.turn().await {
-                Next::Turn => {}
-                Next::Wait(span) => {
+                Turn::Again => {}
+                Turn::Wait(span) => {
                     self.wait(span).await;
                     self.status.wake_ups += 1;
                 }
-                Next::Stop => break,
+                Turn::Stop => break,
             }
         }
         self.phase = Phase::Stopped;
@@ -82,9 +82,9 @@ impl Worker {
     }
 
     /// Takes up what was wished for, and does one thing that is due.
-    pub(super) async fn turn(&mut self) -> Next {
+    pub(super) async fn turn(&mut self) -> Turn {
         if !self.take_wishes() {
-            return Next::Stop;
+            return Turn::Stop;
         }
         let now = self.shared.clock.monotonic();
         self.schedule
@@ -95,16 +95,16 @@ impl Worker {
         match self.schedule.due(now) {
             Due::Now(job) => {
                 self.attempt(job).await;
-                Next::Turn
+                Turn::Again
             }
             Due::At(moment) => {
                 let span = moment.saturating_sub(now);
                 self.publish(None, Some(span));
-                Next::Wait(Some(self.or_others(now, span)))
+                Turn::Wait(Some(self.or_others(now, span)))
             }
             Due::Never => {
                 self.publish(None, None);
-                Next::Wait(None)
+                Turn::Wait(None)
             }
         }
     }

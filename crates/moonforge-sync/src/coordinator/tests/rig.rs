@@ -13,7 +13,7 @@ use moonforge_testkit::simulated::{Call, Fault, SimulatedFirestore};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::coordinator::worker::{Next, Worker};
+use crate::coordinator::worker::{Turn, Worker};
 use crate::coordinator::{Cadence, Coordinator, Parts};
 use crate::engine::SyncEngine;
 use crate::report::SyncOptions;
@@ -168,9 +168,9 @@ pub(super) async fn pass(table: &Table, devices: &mut [&mut Device], span: Durat
         for device in devices.iter_mut() {
             let planned = loop {
                 match device.worker.turn().await {
-                    Next::Turn => {}
-                    Next::Wait(span) => break span,
-                    Next::Stop => break None,
+                    Turn::Again => {}
+                    Turn::Wait(span) => break span,
+                    Turn::Stop => break None,
                 }
             };
             if let Some(span) = planned {
