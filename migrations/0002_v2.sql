@@ -171,7 +171,9 @@ CREATE TABLE local_metas (
 );
 CREATE INDEX local_metas_dirty ON local_metas (collection, doc_id) WHERE dirty = 1;
 
--- Edits on their way. `n` never comes again, also after a row is gone.
+-- Edits on their way. `n` never comes again, also after a row is gone. A row of the operation `call` is no edit: `collection`
+-- is `~` and the name of its executor, which no document's collection can be, and `doc_id` its lane. After a failed try it
+-- waits until `retry_at`, and no longer than `retry_span` microseconds, should the clock jump.
 CREATE TABLE outbox_ops (
     n INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     incarnation TEXT NOT NULL,
@@ -186,7 +188,9 @@ CREATE TABLE outbox_ops (
     sent INTEGER NOT NULL DEFAULT 0 CHECK (sent IN (0, 1)),
     state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'parked')),
     reason TEXT,
-    error TEXT
+    error TEXT,
+    retry_at INTEGER,
+    retry_span INTEGER
 );
 CREATE INDEX outbox_ops_doc ON outbox_ops (collection, doc_id, n);
 
@@ -331,3 +335,9 @@ LEFT JOIN (SELECT collection, doc_id, max(at) AS at
 DROP TABLE carried_campaigns;
 DROP TABLE carried_outbox_ops;
 DROP TABLE carried_numbers;
+
+-- How many rows the outbox has, so that nobody has to count them.
+CREATE TABLE outbox_size (one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1), rows INTEGER NOT NULL);
+INSERT INTO outbox_size (one, rows) SELECT 1, count(*) FROM outbox_ops;
+CREATE TRIGGER outbox_ops_counted_in AFTER INSERT ON outbox_ops BEGIN UPDATE outbox_size SET rows = rows + 1; END;
+CREATE TRIGGER outbox_ops_counted_out AFTER DELETE ON outbox_ops BEGIN UPDATE outbox_size SET rows = rows - 1; END;

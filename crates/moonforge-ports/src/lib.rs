@@ -6,6 +6,7 @@
 mod clock;
 mod connectivity;
 mod error;
+mod executor;
 mod limits;
 mod query;
 mod remote;
@@ -15,6 +16,7 @@ mod write;
 pub use clock::{Clock, Random, RandomExt};
 pub use connectivity::{AlwaysGood, Connectivity, Network};
 pub use error::{RemoteError, RemoteErrorKind};
+pub use executor::{Executed, Executor, Operation};
 pub use limits::{MAX_DOCUMENT_BYTES, check_document, document_size};
 pub use remote::{
     Aggregate, BatchGet, CommitAnswer, Filter, Precondition, QueryEvent, QueryStream,

@@ -10,6 +10,7 @@ use sqlx::Row as _;
 use crate::edit::{EditTime, Written, is_gone};
 use crate::error::StoreError;
 use crate::open::Store;
+use crate::operations::is_call;
 use crate::state::{Base, DocState, OutboxRow};
 use crate::tx::WriteTx;
 
@@ -23,7 +24,22 @@ impl Store {
     /// Without its creation a document that isn't at the remote has no ground to stand on: all its edits go, and one entry
     /// holds the document, so that taking it makes the document again. An edit that can't be read is journaled as its
     /// text.
+    ///
+    /// An operation that was begun can be given up as long as nobody syncs: then it isn't being carried out.
     pub async fn discard(&self, n: u64, now: Timestamp) -> Result<u64, StoreError> {
+        let begun: Option<String> = sqlx::query_scalar(
+            "SELECT collection FROM outbox_ops WHERE n = ?1 AND operation = 'call' AND sent = 1",
+        )
+        .bind(n as i64)
+        .fetch_optional(&self.inner.readers)
+        .await?;
+        let _idle = match begun {
+            Some(_) => Some(self.lock_for_sync().map_err(|error| match error {
+                StoreError::SyncBusy => StoreError::InFlight(n),
+                error => error,
+            })?),
+            None => None,
+        };
         self.write(move |tx| Box::pin(async move { tx.discard(n, now).await }))
             .await
     }
@@ -42,6 +58,10 @@ impl WriteTx {
         let (collection, id): (String, String) =
             (row.try_get("collection")?, row.try_get("doc_id")?);
         let payload: String = row.try_get("payload")?;
+        let operation: String = row.try_get("operation")?;
+        if is_call(&operation, &collection) {
+            return self.discard_call(n, (&collection, &id), payload, now).await;
+        }
         let doc = DocRef::parse(&collection, &id).ok();
         if let Some(doc) = &doc {
             self.know(&doc.collection);
@@ -53,7 +73,6 @@ impl WriteTx {
         if row.try_get("in_flight")? {
             return Err(StoreError::InFlight(n));
         }
-        let operation: String = row.try_get("operation")?;
         let creates = operation == "create";
         let entry = discarded(operation, None, Some(payload.into()), Vec::new());
         self.journal_as(&collection, &id, &entry, now).await?;

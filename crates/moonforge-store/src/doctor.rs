@@ -103,7 +103,8 @@ impl Store {
 
     async fn dirty_mismatches(&self) -> Result<Vec<Finding>, StoreError> {
         let wrong: Vec<(String, String, bool)> = sqlx::query_as(
-            "WITH queued AS (SELECT DISTINCT collection, doc_id FROM outbox_ops)
+            "WITH queued AS (SELECT DISTINCT collection, doc_id FROM outbox_ops
+                 WHERE operation <> 'call' OR collection NOT LIKE '~%')
              SELECT collection, doc_id, 0 FROM local_metas m WHERE dirty = 1 AND NOT EXISTS (
                  SELECT 1 FROM queued q WHERE q.collection = m.collection AND q.doc_id = m.doc_id)
              UNION ALL

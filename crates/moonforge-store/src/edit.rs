@@ -292,6 +292,7 @@ impl WriteTx {
         op: RowOp,
         at: EditTime,
     ) -> Result<(), StoreError> {
+        self.take_room().await?;
         let incarnation = self.incarnation().await?;
         let waking = !planted(Mutant::ParkedSettledByLater);
         for row in state.rows.iter_mut().filter(|_| waking) {

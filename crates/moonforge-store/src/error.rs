@@ -46,6 +46,20 @@ pub enum StoreError {
     /// The edit may have reached the remote, so it can't be given up before that is known.
     #[error("the edit {0} may have reached the remote already; sync, then look again")]
     InFlight(u64),
+    /// So many edits wait to be sent that no more are taken.
+    #[error(
+        "the outbox is full: {rows} edits wait to be sent, and {limit} is the limit; sync, or discard what can't be sent, \
+         and write again"
+    )]
+    OutboxFull {
+        /// How many wait.
+        rows: u64,
+        /// How many may.
+        limit: u64,
+    },
+    /// An operation's payload is longer than can be queued.
+    #[error("the operation has {0} bytes; it can have at most 1 MiB")]
+    OperationTooLarge(usize),
     /// A person settled the conflict before.
     #[error("conflict {0} is settled already")]
     AlreadySettled(u64),
@@ -112,6 +126,8 @@ impl StoreError {
             Self::NotJoined(_) => "not_joined",
             Self::BadCursor => "invalid_cursor",
             Self::InFlight(_) => "in_flight",
+            Self::OutboxFull { .. } => "outbox_full",
+            Self::OperationTooLarge(_) => "too_large",
             Self::AlreadySettled(_) => "already_settled",
             Self::NothingToBringBack(_) => "nothing_to_bring_back",
             Self::NotSettled(_) => "not_settled",
@@ -140,6 +156,7 @@ impl StoreError {
                 | Self::Deleted(_)
                 | Self::Name(_)
                 | Self::UnknownCollection(_)
+                | Self::OutboxFull { .. }
         )
     }
 

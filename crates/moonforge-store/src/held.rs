@@ -28,9 +28,9 @@ impl Held {
 /// How many documents are stuck, and how many wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Waiting {
-    /// Documents with a parked row.
+    /// Documents with a parked row, and lanes of operations with one.
     pub parked: u64,
-    /// Documents with rows and none parked.
+    /// Documents and lanes with rows and none parked.
     pub waiting: u64,
 }
 
@@ -206,7 +206,7 @@ impl Store {
     pub async fn retry_denied(&self, campaign: &str) -> Result<u64, StoreError> {
         let parked: Vec<(String, String, i64)> = sqlx::query_as(
             "SELECT collection, doc_id, min(n) FROM outbox_ops
-             WHERE state = 'parked' AND reason IN ('denied', 'missing_parent') GROUP BY collection, doc_id",
+             WHERE state = 'parked' AND reason IN ('denied', 'missing_parent') AND collection NOT LIKE '~%' GROUP BY collection, doc_id",
         )
         .fetch_all(&self.inner.readers)
         .await?;

@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, broadcast, watch};
 use crate::error::StoreError;
 use crate::migrate::{self, MigrationReport};
 use crate::place;
+use crate::room::{Allowance, OutboxLimits};
 use crate::table::Tables;
 use crate::tx::TransactionProbe;
 
@@ -47,6 +48,8 @@ pub struct StoreOptions {
     pub busy_timeout: Duration,
     /// The app's own say in conflicts, before the policies of the registry.
     pub resolver: Option<Arc<dyn ConflictResolver>>,
+    /// How many rows may wait in the outbox.
+    pub outbox_limits: OutboxLimits,
     /// Called around each write transaction; for tests.
     pub probe: Option<Arc<dyn TransactionProbe>>,
 }
@@ -61,6 +64,7 @@ impl StoreOptions {
             now,
             busy_timeout: Duration::from_secs(10),
             resolver: None,
+            outbox_limits: OutboxLimits::default(),
             probe: None,
         }
     }
@@ -78,6 +82,7 @@ pub(crate) struct Inner {
     pub(crate) resolver: Option<Arc<dyn ConflictResolver>>,
     pub(crate) probe: Option<Arc<dyn TransactionProbe>>,
     pub(crate) path: Option<PathBuf>,
+    pub(crate) room: Allowance,
     /// The right to sync a store in memory, which has no file to lock.
     syncing: Arc<Mutex<()>>,
     pub(crate) migrated: Option<MigrationReport>,
@@ -174,6 +179,7 @@ impl Store {
             resolver: options.resolver,
             probe: options.probe,
             path,
+            room: Allowance::new(options.outbox_limits),
             syncing: Arc::default(),
             migrated,
             data_version: AtomicI64::new(0),
@@ -181,6 +187,7 @@ impl Store {
         let store = Self {
             inner: Arc::new(inner),
         };
+        store.recount().await?;
         store.know_this_copy(options.now).await?;
         store.prune_journal(options.now).await?;
         store.poll_other_processes().await?;

@@ -8,6 +8,7 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::error::StoreError;
 use crate::open::Store;
+use crate::operations::{QueuedOperation, call_entry};
 use crate::rows::{row_of, shown_as};
 use crate::state::OutboxRow;
 use crate::tx::WriteTx;
@@ -19,6 +20,19 @@ pub struct OutboxEntry {
     pub doc: DocRef,
     /// The row.
     pub row: OutboxRow,
+    /// The operation, where this is no edit of a document: `doc` then is its place in the queue, and the row's edit does
+    /// nothing.
+    pub call: Option<QueuedOperation>,
+}
+
+impl OutboxEntry {
+    /// What it does: `create`, `patch`, `delete`, `restore`, or `call`.
+    pub fn operation(&self) -> &'static str {
+        match self.call {
+            Some(_) => "call",
+            None => self.row.row.op.name(),
+        }
+    }
 }
 
 /// A document that has something to send.
@@ -30,6 +44,8 @@ pub struct PendingDoc {
     pub campaign: Option<String>,
     /// Its oldest row's number: age.
     pub oldest: u64,
+    /// When that row was queued, by the local clock.
+    pub queued_at: Timestamp,
     /// Whether one of its rows may have been applied.
     pub sent: bool,
 }
@@ -60,6 +76,9 @@ impl Store {
 
     fn outbox_entry(&self, row: &SqliteRow) -> Result<OutboxEntry, StoreError> {
         let (collection, id): (&str, &str) = (row.try_get("collection")?, row.try_get("doc_id")?);
+        if let Some(entry) = call_entry(row)? {
+            return Ok(entry);
+        }
         let mut why = DocRef::parse(collection, id).err().map(|e| e.to_string());
         if why.is_none() && self.inner.registry.get(collection).is_none() {
             let unknown = StoreError::UnknownCollection(collection.to_owned());
@@ -75,6 +94,7 @@ impl Store {
         let mut entry = OutboxEntry {
             doc: shown_as(collection, id),
             row: row_of(op, row)?,
+            call: None,
         };
         entry.row.error = why.or(entry.row.error);
         Ok(entry)
@@ -109,7 +129,8 @@ impl Store {
     /// aren't among them.
     pub async fn pending_docs(&self) -> Result<Vec<PendingDoc>, StoreError> {
         let rows = sqlx::query(
-            "SELECT collection, doc_id, min(n) AS oldest, max(sent) AS sent FROM outbox_ops
+            "SELECT collection, doc_id, min(n) AS oldest, max(sent) AS sent,
+                 min(created_at) AS queued_at FROM outbox_ops
              GROUP BY collection, doc_id HAVING count(*) FILTER (WHERE state = 'parked') = 0
                  AND max(CASE WHEN NOT json_valid(payload) THEN 1
                          ELSE CASE payload ->> '$.kind'
@@ -134,6 +155,7 @@ impl Store {
                 campaign: None,
                 oldest: u64::try_from(row.try_get::<i64, _>("oldest")?)
                     .map_err(StoreError::corrupt)?,
+                queued_at: Timestamp::from_micros(row.try_get("queued_at")?),
                 sent: row.try_get::<i64, _>("sent")? != 0,
                 doc,
             });
@@ -211,7 +233,7 @@ impl Store {
 }
 
 /// What stands for an edit that can't be read.
-fn stand_in(operation: &str) -> RowOp {
+pub(crate) fn stand_in(operation: &str) -> RowOp {
     let delete_id = String::new();
     match operation {
         "create" => RowOp::Create {

@@ -106,6 +106,30 @@ impl WriteTx {
         u64::try_from(n).map_err(StoreError::corrupt)
     }
 
+    /// Adds an operation that is no edit. Its payload is written as it is.
+    pub(crate) async fn insert_call(
+        &mut self,
+        place: &DocRef,
+        op_id: &str,
+        payload: &str,
+        at: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let incarnation = self.incarnations().await?.current;
+        let n: i64 = sqlx::query_scalar(
+            "INSERT INTO outbox_ops (incarnation, op_id, collection, doc_id, operation, payload, edited_at, created_at)
+             VALUES (?1, ?2, ?3, ?4, 'call', ?5, ?6, ?6) RETURNING n",
+        )
+        .bind(incarnation)
+        .bind(op_id)
+        .bind(place.collection.as_str())
+        .bind(place.id.as_str())
+        .bind(payload)
+        .bind(at.as_micros())
+        .fetch_one(self.conn())
+        .await?;
+        u64::try_from(n).map_err(StoreError::corrupt)
+    }
+
     async fn update_row(&mut self, row: &OutboxRow) -> Result<(), StoreError> {
         let payload = serde_json::to_string(&row.row.op).map_err(StoreError::corrupt)?;
         sqlx::query(

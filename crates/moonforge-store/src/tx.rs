@@ -13,6 +13,7 @@ use sqlx::{Sqlite, SqliteConnection, Transaction};
 use crate::error::StoreError;
 use crate::identity::Incarnations;
 use crate::open::{IdSource, Inner, Store};
+use crate::room::Allowance;
 use crate::state::DocState;
 use crate::table::{Table, Tables};
 use crate::watch::Change;
@@ -47,6 +48,10 @@ pub struct WriteTx {
 impl WriteTx {
     pub(crate) fn conn(&mut self) -> &mut SqliteConnection {
         &mut self.tx
+    }
+
+    pub(crate) fn room(&self) -> &Allowance {
+        &self.inner.room
     }
 
     pub(crate) fn tables(&self) -> &Tables {

@@ -31,6 +31,7 @@ pub(crate) async fn past_parked(store: &Store) -> Result<Vec<PendingDoc>, StoreE
                 doc: entry.doc.clone(),
                 campaign: store.campaign_of(&entry.doc).await?,
                 oldest: entry.row.row.n,
+                queued_at: entry.row.created_at,
                 sent: entry.row.row.sent,
             });
         }

@@ -31,7 +31,7 @@ fn item(entry: &OutboxEntry) -> Value {
         "seq": row.n,
         "collection": entry.doc.collection,
         "id": entry.doc.id,
-        "operation": row.op.name(),
+        "operation": entry.operation(),
         "state": state(entry),
         "attempts": entry.row.attempts,
         "error": row.parked.map(|reason| reason.code()),
@@ -50,7 +50,7 @@ fn row(entry: &OutboxEntry) -> Vec<String> {
     vec![
         entry.row.row.n.to_string(),
         entry.doc.to_string(),
-        entry.row.row.op.name().to_owned(),
+        entry.operation().to_owned(),
         state(entry).to_owned(),
         entry.row.attempts.to_string(),
         why,
