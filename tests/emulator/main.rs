@@ -25,4 +25,5 @@ mod rules_members;
 mod rules_reads;
 mod rules_roles;
 mod rules_writes;
+mod scopes;
 mod values;

@@ -38,6 +38,12 @@ pub trait Person: Send + Sync {
     async fn restore(&self, collection: &str, id: &str) -> Value;
     /// `sync`
     async fn sync(&self) -> Value;
+    /// `sync --scope SCOPE`
+    async fn sync_scope(&self, scope: &str) -> Value;
+    /// `scopes join SCOPE`
+    async fn join(&self, scope: &str) -> Value;
+    /// `scopes leave SCOPE`
+    async fn leave(&self, scope: &str) -> Value;
     /// `outbox ls`
     async fn outbox(&self) -> Value;
     /// `conflicts ls`
@@ -192,6 +198,26 @@ impl Device {
         let stopped = report.get("stopped").is_some_and(|why| !why.is_null());
         assert!(report["offline"] == false && !stopped, "{report}");
         report
+    }
+
+    /// Fetches one scope, and reached the cloud.
+    pub async fn sync_scope(&self, scope: &str) -> Value {
+        let report = done("sync", self.person.sync_scope(scope).await);
+        let stopped = report.get("stopped").is_some_and(|why| !why.is_null());
+        assert!(report["offline"] == false && !stopped, "{report}");
+        report
+    }
+
+    /// Holds a scope; says how many documents went.
+    pub async fn join(&self, scope: &str) -> u64 {
+        let answer = done("join", self.person.join(scope).await);
+        answer["removed"].as_u64().expect("a number")
+    }
+
+    /// Holds a scope no longer; says how many documents went.
+    pub async fn leave(&self, scope: &str) -> u64 {
+        let answer = done("leave", self.person.leave(scope).await);
+        answer["removed"].as_u64().expect("a number")
     }
 
     /// No request comes through any more.

@@ -150,6 +150,18 @@ impl Person for CommandLine {
         self.run(words(&["sync"])).await
     }
 
+    async fn sync_scope(&self, scope: &str) -> Value {
+        self.run(words(&["sync", "--scope", scope])).await
+    }
+
+    async fn join(&self, scope: &str) -> Value {
+        self.run(words(&["scopes", "join", scope])).await
+    }
+
+    async fn leave(&self, scope: &str) -> Value {
+        self.run(words(&["scopes", "leave", scope])).await
+    }
+
     async fn outbox(&self) -> Value {
         self.run(words(&["outbox", "ls"])).await
     }

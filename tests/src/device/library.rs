@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use moonforge::ports::Clock;
 use moonforge::{
-    Endpoint, Error, Firestore, JournalEntry, Moonforge, OutboxEntry, PatchOp, StoredDoc,
-    SyncOptions, SystemClock, Timestamp, Written, fixed_token,
+    Endpoint, Error, Firestore, JournalEntry, Moonforge, OutboxEntry, PatchOp, ScopeChange,
+    StoredDoc, SyncOptions, SystemClock, Timestamp, Written, fixed_token,
 };
 use moonforge_testkit::emulator::Project;
 use serde_json::{Value, json};
@@ -122,6 +122,10 @@ fn answer(result: Result<Value, Error>) -> Value {
     result.unwrap_or_else(|e| error(e.code(), e))
 }
 
+fn let_go(change: ScopeChange) -> Value {
+    json!({ "changed": change.changed, "removed": change.removed, "waiting": change.waiting })
+}
+
 fn wrote(collection: &str, id: &str, written: Written) -> Value {
     let Written { rev, dirty, .. } = written;
     json!({ "collection": collection, "id": id, "rev": rev, "dirty": dirty })
@@ -205,6 +209,25 @@ impl Person for Library {
     async fn sync(&self) -> Value {
         let report = self.open().await.sync_with(&self.options).await;
         answer(report.map(|report| serde_json::to_value(report).expect("a report is JSON")))
+    }
+
+    async fn sync_scope(&self, scope: &str) -> Value {
+        let options = SyncOptions {
+            scope: Some(scope.parse().expect("a sound scope")),
+            ..self.options.clone()
+        };
+        let report = self.open().await.sync_with(&options).await;
+        answer(report.map(|report| serde_json::to_value(report).expect("a report is JSON")))
+    }
+
+    async fn join(&self, scope: &str) -> Value {
+        let scope = scope.parse().expect("a sound scope");
+        answer(self.open().await.join(&scope).await.map(let_go))
+    }
+
+    async fn leave(&self, scope: &str) -> Value {
+        let scope = scope.parse().expect("a sound scope");
+        answer(self.open().await.leave(&scope).await.map(let_go))
     }
 
     async fn outbox(&self) -> Value {
