@@ -10,6 +10,7 @@ use crate::coordinator::Observe;
 use crate::job::{Job, Memory};
 use crate::report::{SyncOptions, SyncReport};
 use crate::run::{Failure, Run, Stop};
+use crate::telemetry;
 
 /// Why a run could not be made at all.
 #[derive(Debug, thiserror::Error)]
@@ -132,6 +133,17 @@ impl SyncEngine {
     /// # Errors
     /// As [`SyncEngine::run`].
     pub async fn run_observed(
+        &self,
+        job: &Job,
+        options: &SyncOptions,
+        observe: Observe<'_>,
+    ) -> Result<SyncReport, SyncError> {
+        let result = self.do_job(job, options, observe).await;
+        telemetry::ran(job, &result);
+        result
+    }
+
+    async fn do_job(
         &self,
         job: &Job,
         options: &SyncOptions,

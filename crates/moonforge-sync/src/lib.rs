@@ -28,6 +28,7 @@ mod scoped;
 mod settle;
 #[cfg(test)]
 mod settle_tests;
+mod telemetry;
 
 pub use coordinator::{
     BoundedRun, Cadence, Coordinator, Observe, Parts, Phase, Progress, RunError, Runner,

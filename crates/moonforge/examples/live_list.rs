@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use moonforge::{Cadence, Campaign, Embedded, Moonforge, set};
+use moonforge::ports::Clock;
+use moonforge::{Cadence, Campaign, Embedded, Moonforge, SystemClock, set};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -29,7 +30,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let campaign = Campaign::new(laptop.new_id(), "The Ember Keep");
         let id = campaign.id.clone();
         laptop.campaigns().upsert(campaign).await?;
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        SystemClock::new().sleep(Duration::from_secs(1)).await;
         let ash = [set("name", "The Ash Keep")];
         laptop.campaigns().patch(&id, None, ash).await?;
         Ok::<_, moonforge::Error>(())

@@ -32,6 +32,11 @@
 //!
 //! Tracing spans have stable names: `moonforge.open`, `moonforge.sync`, `moonforge.documents` (with the call and the
 //! collection as fields), `moonforge.put_many`, `moonforge.doctor`, `moonforge.repair`, `moonforge.backup`.
+//!
+//! An app that installs a recorder of the `metrics` facade gets the counters `moonforge_runs_total` (`job`, `outcome`),
+//! `moonforge_documents_{sent,received,merged,quarantined}_total`, `moonforge_conflicts_total`, `moonforge_billed_total`
+//! (`kind`), the histogram `moonforge_run_seconds` (`job`) and the gauges `moonforge_documents_{parked,waiting}`,
+//! `moonforge_outbox_rows` (`state`). Neither logs nor metrics hold what a person wrote, nor a token.
 
 mod background;
 mod builder;

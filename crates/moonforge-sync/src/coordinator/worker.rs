@@ -14,6 +14,7 @@ use crate::coordinator::schedule::{Due, Schedule};
 use crate::coordinator::status::{Phase, Progress, SyncStatus};
 use crate::coordinator::{Shared, Wish};
 use crate::job::Job;
+use crate::telemetry;
 
 /// What comes after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,6 +185,7 @@ impl Worker {
             return Ok(());
         }
         let counts = store.outbox_counts().await?;
+        telemetry::counted(&counts);
         self.status.pending = counts.pending;
         self.status.parked = counts.parked;
         self.status.oldest_pending_at = counts.oldest_pending_at;

@@ -6,4 +6,5 @@ mod conflicts;
 mod reads;
 mod repositories;
 mod scopes;
+mod telemetry;
 mod watch;
