@@ -19,6 +19,10 @@ mod intent;
 mod links;
 mod merge;
 mod merge_carry;
+#[cfg(test)]
+mod merge_deep_properties;
+#[cfg(test)]
+mod merge_map_tests;
 mod merge_path;
 #[cfg(test)]
 mod merge_policy_tests;
@@ -84,7 +88,7 @@ pub use scope::{FieldMatch, InvalidScope, Reach, SyncScope};
 pub use text::{LostHunk, Side, TextMerge, merge_text};
 pub use time::{InvalidTimestamp, Timestamp};
 pub use validate::{MAX_DOCUMENT_BYTES, ValidationError, check_types, validate, validate_edit};
-pub use value::{Fields, canonical, set_at, unset_at, value_at};
+pub use value::{Fields, canonical, set_at, standing, unset_at, value_at};
 pub use version::{
     Deletion, EDITED_ALL, Envelope, UnreadableVersion, Version, WriterMark, Writers, time_value,
     without_reserved,

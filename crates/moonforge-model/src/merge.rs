@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 use crate::conflict::{Conflict, ConflictContext, ConflictReason, LostSide};
 use crate::coverage::reached;
 use crate::fold::fold;
-use crate::merge_path::{Decision, Outcome, PathMerge};
+use crate::merge_path::{Beside, Decision, Outcome, PathMerge};
 use crate::merge_told::around_delete;
-use crate::patch::{PatchOp, apply, diff, is_tagged};
+use crate::patch::{PatchOp, apply, diff};
 use crate::path::FieldPath;
 use crate::resolver::MergeContext;
 use crate::row::{Row, RowOp};
@@ -67,7 +67,6 @@ pub fn merge_as(
             };
         }
     }
-    drop_begun_maps(base, theirs, &mut rows);
     let mut conflicts = Vec::new();
     let rows = merge_deletions(context.uid, base, theirs, rows, &mut conflicts);
     let rows = merge_paths(
@@ -80,29 +79,6 @@ pub fn merge_as(
         &mut conflicts,
     );
     Merged { rows, conflicts }
-}
-
-/// Who puts an empty map where nothing was wants a map to be there. Where they put one with members meanwhile, it is.
-fn drop_begun_maps(base: Option<&Version>, theirs: &Version, rows: &mut Vec<Row>) {
-    let map_at = |fields: &Fields, path: &FieldPath| {
-        value_at(fields, path).is_some_and(|v| v.as_object().is_some_and(|m| !is_tagged(m)))
-    };
-    let mut before: Vec<FieldPath> = Vec::new();
-    rows.retain_mut(|row| {
-        let RowOp::Patch { ops } = &mut row.op else {
-            return true;
-        };
-        ops.retain(|op| {
-            let path = op.path();
-            let begins = matches!(op, PatchOp::Set { value: Value::Object(map), .. } if map.is_empty())
-                && base.is_none_or(|b| value_at(&b.fields, path).is_none())
-                && !before.iter().any(|p| p.overlaps(path))
-                && map_at(&theirs.fields, path);
-            before.push(path.clone());
-            !begins
-        });
-        !ops.is_empty()
-    });
 }
 
 /// Brings rows onto the absence of a document that was there: a delete against edits. What they would have changed is
@@ -225,6 +201,12 @@ fn edits_under_delete(
         .iter()
         .filter(|(name, value)| base.fields.get(*name) != Some(value))
         .map(|(name, value)| (name.clone(), value.clone()))
+        .chain(
+            base.fields
+                .keys()
+                .filter(|name| !theirs.fields.contains_key(*name))
+                .map(|name| (name.clone(), Value::Null)),
+        )
         .collect();
     if !changed.is_empty() {
         reached(|| "merge: a delete of what was edited".to_owned());
@@ -238,6 +220,24 @@ fn edits_under_delete(
         bring_back: Vec::new(),
         context: around_delete(Some(base), theirs, uid, at, LostSide::Remote),
     })
+}
+
+/// What else of ours there is around an edit in the row `index`.
+fn beside(rows: &[Row], index: usize, op: &PatchOp) -> Beside {
+    let ops = |rows: &[Row], wanted: &dyn Fn(&PatchOp) -> bool| {
+        rows.iter()
+            .any(|row| matches!(&row.op, RowOp::Patch { ops } if ops.iter().any(wanted)))
+    };
+    let path = op.path();
+    let apart = |other: &PatchOp| other.path() != path;
+    Beside {
+        above: ops(&rows[..=index], &|other| {
+            apart(other) && other.replaces() && other.path().covers(path)
+        }),
+        below: ops(&rows[index..], &|other| {
+            apart(other) && path.covers(other.path())
+        }),
+    }
 }
 
 fn merge_paths(
@@ -269,7 +269,7 @@ fn merge_paths(
             if paths.removed_entry(path).is_none()
                 && !decided.iter().any(|(later, _, _)| later.covers(path))
             {
-                let decision = paths.decide(op, row.edited_at);
+                let decision = paths.decide(op, row.edited_at, beside(&rows, index, op));
                 decided.push((path.clone(), index, decision));
             }
         }
@@ -304,7 +304,8 @@ fn merge_paths(
                             path: path.clone(),
                             value: value.clone(),
                         }),
-                        Outcome::Stands
+                        Outcome::Beside
+                        | Outcome::Stands
                         | Outcome::Laid { .. }
                         | Outcome::Joined(_)
                         | Outcome::Custom(_) => Some(op),

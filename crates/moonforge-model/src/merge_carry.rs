@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::conflict::{Conflict, ConflictContext, ConflictReason, LostSide};
 use crate::coverage::reached;
-use crate::merge_path::{Decision, Outcome, PathMerge, Say};
+use crate::merge_path::{Beside, Decision, Outcome, PathMerge, Say};
 use crate::merge_told::reason;
 use crate::patch::{PatchOp, apply};
 use crate::path::FieldPath;
@@ -151,12 +151,14 @@ impl PathMerge<'_> {
                 path: path.clone(),
                 value: Value::String(to),
             };
-            let decision = self.decide(&set, edited_at);
+            let decision = self.decide(&set, edited_at, Beside::default());
             conflicts.extend(self.journal(&path, &decision));
             return match decision.outcome {
                 Outcome::Lost | Outcome::Absorbed => None,
                 Outcome::Custom(value) => Some(PatchOp::Set { path, value }),
-                Outcome::Joined(_) | Outcome::Laid { .. } | Outcome::Stands => Some(set),
+                Outcome::Beside | Outcome::Joined(_) | Outcome::Laid { .. } | Outcome::Stands => {
+                    Some(set)
+                }
             };
         };
         if *there == from {

@@ -1,26 +1,28 @@
 //! One path of a merge: did they change it, who wins, and what becomes of our edit.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::canonical::canonical_value;
 use crate::conflict::{DecidedBy, LostSide};
 use crate::coverage::reached;
 use crate::intent::join_lists;
 use crate::merge::lay_over;
-use crate::patch::PatchOp;
+use crate::patch::{PatchOp, is_tagged};
 use crate::path::FieldPath;
 use crate::policy::FieldPolicy;
 use crate::resolver::{Contested, MergeContext, Verdict, ask};
 use crate::schema::CollectionConfig;
 use crate::time::Timestamp;
 use crate::validate::validate_edit;
-use crate::value::{Fields, canonical, set_at, value_at};
+use crate::value::{Fields, canonical, set_at, standing, value_at};
 use crate::version::Version;
 
 /// What becomes of a set or an unset.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Outcome {
-    /// Nobody else touched the path, or ours wins.
+    /// Nobody else touched the path, or there is nothing between the two to decide.
+    Beside,
+    /// Ours wins.
     Stands,
     /// One side wins the path as a whole, the other parts of it: those are laid over it.
     Laid {
@@ -50,6 +52,15 @@ pub(crate) struct Decision {
     pub(crate) ours_at: Timestamp,
 }
 
+/// What else of ours there is around an edit that is decided.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Beside {
+    /// An earlier one replaces what is above it.
+    pub(crate) above: bool,
+    /// A later one is about something in it.
+    pub(crate) below: bool,
+}
+
 /// What the resolver said of a place, as far as it could be used.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Say {
@@ -63,6 +74,14 @@ pub(crate) enum Say {
     Theirs,
     /// Something else.
     Custom(Value),
+}
+
+fn is_map(value: &Value) -> bool {
+    value.as_object().is_some_and(|map| !is_tagged(map))
+}
+
+fn is_empty_map(value: &Value) -> bool {
+    value.as_object().is_some_and(Map::is_empty)
 }
 
 /// The grounds on which paths are decided.
@@ -106,6 +125,12 @@ impl PathMerge<'_> {
             .envelope
             .edited_below(path)
             .any(|(p, at)| base.and_then(|e| e.get(&p.to_string())) != Some(&at))
+    }
+
+    fn entry_moved(&self, path: &FieldPath) -> bool {
+        let key = path.to_string();
+        let base = self.base.and_then(|b| b.envelope.edited.get(&key));
+        self.theirs.envelope.edited.get(&key) != base
     }
 
     fn edited_moved(&self, path: &FieldPath) -> bool {
@@ -223,11 +248,11 @@ impl PathMerge<'_> {
     }
 
     /// What becomes of a set or unset that nothing of ours replaced later.
-    pub(crate) fn decide(&self, op: &PatchOp, edited_at: Timestamp) -> Decision {
-        let decision = self.decision(op, edited_at);
+    pub(crate) fn decide(&self, op: &PatchOp, edited_at: Timestamp, beside: Beside) -> Decision {
+        let decision = self.decision(op, edited_at, beside);
         reached(|| {
             let what = match (&decision.outcome, self.changed(op.path())) {
-                (Outcome::Stands, false) => "beside theirs",
+                (Outcome::Beside, _) | (Outcome::Stands, false) => "beside theirs",
                 (Outcome::Stands, true) => "later than theirs",
                 (Outcome::Laid { parts_of, .. }, _) if *parts_of == LostSide::Remote => {
                     "laid under parts of theirs"
@@ -242,7 +267,7 @@ impl PathMerge<'_> {
         decision
     }
 
-    fn decision(&self, op: &PatchOp, ours_at: Timestamp) -> Decision {
+    fn decision(&self, op: &PatchOp, ours_at: Timestamp, beside: Beside) -> Decision {
         let path = op.path();
         let value = match op {
             PatchOp::Set { value, .. } => Some(value),
@@ -254,8 +279,25 @@ impl PathMerge<'_> {
             by: None,
             ours_at,
         };
-        if !self.changed(path) || value == theirs {
-            return unasked(Outcome::Stands);
+        let (at, _) = standing(&self.theirs.fields, path);
+        if !beside.above && value.is_none() && at != *path {
+            // Nothing is left of ours there, and no map any more either.
+            return unasked(Outcome::Absorbed);
+        }
+        let there = value_at(&self.theirs.fields, path);
+        if !self.changed(path) || value == there || self.theirs_only_began(path, value) {
+            return unasked(Outcome::Beside);
+        }
+        // Who puts an empty map where nothing was, and no more, wants a map to be there; where they put one with members, it
+        // is.
+        let only_began = self.base.is_none() || !beside.below;
+        if !beside.above
+            && only_began
+            && value.is_some_and(is_empty_map)
+            && there.is_some_and(is_map)
+            && self.began(path)
+        {
+            return unasked(Outcome::Absorbed);
         }
         match path.root() {
             // Immutable from the first write on.
@@ -275,7 +317,7 @@ impl PathMerge<'_> {
         let say = self.say(path, base, value, theirs, ours_at);
         let by = Some(self.decided_by(path, &say));
         let outcome = match say {
-            Say::Nothing | Say::Failed => self.by_policy(path, value, ours_at),
+            Say::Nothing | Say::Failed => self.by_policy(path, value, ours_at, beside),
             Say::Ours => Outcome::Stands,
             Say::Theirs => Outcome::Lost,
             Say::Custom(value) => Outcome::Custom(value),
@@ -287,7 +329,34 @@ impl PathMerge<'_> {
         }
     }
 
-    fn by_policy(&self, path: &FieldPath, value: Option<&Value>, ours_at: Timestamp) -> Outcome {
+    /// Whether nothing was at `path` when this began.
+    fn began(&self, path: &FieldPath) -> bool {
+        self.base
+            .is_none_or(|b| value_at(&b.fields, path).is_none())
+    }
+
+    /// Whether all that they did at `path` or above it was to put an empty map where nothing was, and ours is such a map's
+    /// content, or lies in it.
+    fn theirs_only_began(&self, path: &FieldPath, value: Option<&Value>) -> bool {
+        let begun = std::iter::successors(Some(path.clone()), FieldPath::parent).find(|above| {
+            self.began(above) && value_at(&self.theirs.fields, above).is_some_and(is_empty_map)
+        });
+        begun.is_some_and(|begun| {
+            let fits = begun != *path || value.is_some_and(is_map);
+            // As part of something larger that they set whole, it is that thing's content.
+            let part = std::iter::successors(begun.parent(), FieldPath::parent)
+                .any(|above| self.entry_moved(&above));
+            fits && !part && self.theirs.envelope.edited_below(&begun).next().is_none()
+        })
+    }
+
+    fn by_policy(
+        &self,
+        path: &FieldPath,
+        value: Option<&Value>,
+        ours_at: Timestamp,
+        beside: Beside,
+    ) -> Outcome {
         let theirs = Self::at(&self.theirs.fields, path);
         let wins = self.ours_wins(path, ours_at, self.their_time(path), value);
         let mut later: Vec<(FieldPath, Option<Value>)> = Vec::new();
@@ -296,7 +365,9 @@ impl PathMerge<'_> {
         let edited = self.theirs.envelope.edited_below(path).filter(|_| wins);
         for (below, theirs_at) in edited.chain(self.ruled_below(path, value)) {
             let ours = value.and_then(|v| self.inside(path, v, &below));
-            if self.ours_wins(&below, ours_at, theirs_at, ours.as_ref()) == wins {
+            if self.ours_wins(&below, ours_at, theirs_at, ours.as_ref()) == wins
+                || wins && self.theirs_only_began(&below, ours.as_ref())
+            {
                 continue;
             }
             let stays = match wins {
@@ -324,7 +395,8 @@ impl PathMerge<'_> {
             false => (theirs, LostSide::Local),
         };
         match lay_over(path, under.cloned(), later) {
-            laid if laid.as_ref() == theirs => Outcome::Lost,
+            // Unless something earlier of ours stays above, which it would bring back.
+            laid if laid.as_ref() == theirs && !beside.above => Outcome::Lost,
             value => Outcome::Laid {
                 value,
                 parts,

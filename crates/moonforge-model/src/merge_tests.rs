@@ -268,30 +268,6 @@ fn where_both_lose_a_part_of_an_entry_the_journal_has_both() {
 }
 
 #[test]
-fn what_an_earlier_merge_took_from_others_is_not_ours_to_lose() {
-    let before = |second| {
-        let entry = json!({"name": "Bat", "currentHp": 20});
-        vec![
-            patch(20, vec![set("combatants.k3", entry)]),
-            patch(second, vec![increment("combatants.k3.currentHp", -5)]),
-        ]
-    };
-    let first = pushed(&base(), &before(40), 1000);
-    let entry = json!({"name": "Rat", "currentHp": 20});
-    let ours = met(&[patch(30, vec![set("combatants.k3", entry)])], &first).rows;
-    // They go on; our edit waits, with their hit points in it.
-    let hit = patch(50, vec![increment("combatants.k3.currentHp", -5)]);
-    let second = pushed(&first, &[hit], 1100);
-    let merged = merge(&config(), Some(&first), &second, &ours, at(1100));
-    let shown = fold(Some(&second), &merged.rows).fields;
-    assert_eq!(
-        shown["combatants"]["k3"],
-        json!({"name": "Rat", "currentHp": 10})
-    );
-    assert_eq!(merged.conflicts, []);
-}
-
-#[test]
 fn a_lost_line_of_a_text_can_be_brought_back() {
     let line = |text: &str| {
         vec![PatchOp::Text {

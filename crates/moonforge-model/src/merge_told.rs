@@ -1,5 +1,7 @@
 //! What a merge tells the journal: both sides, when, by whom, and why.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::conflict::{Conflict, ConflictContext, ConflictReason, DecidedBy, LostSide};
@@ -8,28 +10,41 @@ use crate::merge_path::{Decision, Outcome, PathMerge};
 use crate::patch::PatchOp;
 use crate::path::FieldPath;
 use crate::time::Timestamp;
-use crate::value::value_at;
+use crate::value::{standing, value_at};
 use crate::version::Version;
 
 impl PathMerge<'_> {
     /// The journal's entries for a decided path: what was lost there, on either side.
     pub(crate) fn journal(&self, path: &FieldPath, decision: &Decision) -> Vec<Conflict> {
-        let theirs = Self::at(&self.theirs.fields, path);
+        let theirs = value_at(&self.theirs.fields, path);
         let ours = value_at(self.ours, path);
         if path.root() == "createdAt" || ours == theirs || !self.changed(path) {
             return Vec::new();
         }
+        // A value that stood in the way of the path went with it: it is told where it stood.
         let here = |path: &FieldPath, kept: Option<&Value>| {
-            let ours = value_at(self.ours, path).cloned();
-            self.lost_here(path, kept.cloned(), ours, decision)
+            let (at, lost) = standing(self.ours, path);
+            let kept = match at == *path {
+                true => kept,
+                false => value_at(&self.theirs.fields, &at),
+            };
+            self.lost_here(&at, kept.cloned(), lost.cloned(), decision)
         };
-        let there = |path: &FieldPath, kept: Option<Value>| self.lost_there(path, kept, decision);
-        let differ =
-            |path: &&FieldPath| value_at(self.ours, path) != Self::at(&self.theirs.fields, path);
-        match &decision.outcome {
+        let there = |path: &FieldPath, kept: Option<Value>| {
+            let (at, _) = standing(&self.theirs.fields, path);
+            let kept = match at == *path {
+                true => kept,
+                false => value_at(self.ours, &at).cloned(),
+            };
+            self.lost_there(&at, kept, decision)
+        };
+        let differ = |part: &&FieldPath| {
+            standing(self.ours, part).1 != standing(&self.theirs.fields, part).1
+        };
+        let mut told: Vec<Conflict> = match &decision.outcome {
+            Outcome::Beside | Outcome::Joined(_) | Outcome::Absorbed => Vec::new(),
             Outcome::Lost => vec![here(path, theirs)],
             Outcome::Stands => vec![there(path, ours.cloned())],
-            Outcome::Joined(_) | Outcome::Absorbed => Vec::new(),
             Outcome::Custom(value) => {
                 vec![here(path, Some(value)), there(path, Some(value.clone()))]
             }
@@ -40,11 +55,11 @@ impl PathMerge<'_> {
             } => {
                 // What is as in the base isn't ours: an earlier merge took it from others.
                 let written = |part: &&FieldPath| {
-                    let base = self.base.map(|b| value_at(&b.fields, part));
-                    base.is_none_or(|base| base != value_at(self.ours, part))
+                    let (at, ours) = standing(self.ours, part);
+                    self.base.is_none_or(|b| value_at(&b.fields, &at) != ours)
                 };
                 let mine = parts.iter().filter(differ).filter(written);
-                let mine = mine.map(|part| here(part, Self::at(&self.theirs.fields, part)));
+                let mine = mine.map(|part| here(part, value_at(&self.theirs.fields, part)));
                 let whole = (!self.only_parts_moved(path, parts, theirs, |part| {
                     value_at(&self.theirs.fields, part).cloned()
                 }))
@@ -64,7 +79,11 @@ impl PathMerge<'_> {
                 .then(|| here(path, value.as_ref()));
                 their.chain(whole).collect()
             }
-        }
+        };
+        // Two parts may have met the same value in their way.
+        let mut seen = BTreeSet::new();
+        told.retain(|c| seen.insert((c.field.clone(), c.lost_side)));
+        told
     }
 
     /// Whether a side, which has `side` at `path`, changed nothing there but these parts of it.
@@ -86,7 +105,7 @@ impl PathMerge<'_> {
         kept: Option<Value>,
         decision: &Decision,
     ) -> Conflict {
-        let theirs = Self::at(&self.theirs.fields, path).cloned();
+        let theirs = value_at(&self.theirs.fields, path).cloned();
         Conflict {
             field: path.to_string(),
             kept: kept.unwrap_or_default(),

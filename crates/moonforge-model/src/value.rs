@@ -15,6 +15,17 @@ pub fn value_at<'a>(fields: &'a Fields, path: &FieldPath) -> Option<&'a Value> {
     })
 }
 
+/// What stands at `path`, or above it where no map does: it gives way to a value that is put at `path`.
+pub fn standing<'v>(fields: &'v Fields, path: &FieldPath) -> (FieldPath, Option<&'v Value>) {
+    std::iter::successors(path.parent(), FieldPath::parent)
+        .find_map(|above| {
+            let there = value_at(fields, &above)?;
+            let blocks = !there.is_object() && !there.is_null();
+            blocks.then_some((above, Some(there)))
+        })
+        .unwrap_or_else(|| (path.clone(), value_at(fields, path)))
+}
+
 /// Puts `value` at `path`. Parents that are missing, or aren't maps, become maps: what Firestore does with a mask.
 pub fn set_at(fields: &mut Fields, path: &FieldPath, value: Value) {
     let Some((last, parents)) = path.segments().split_last() else {

@@ -5,7 +5,7 @@
 
 use moonforge_model::{
     CollectionConfig, Conflict, ConflictContext, ConflictReason, FieldKind, FieldPath, Fields,
-    LostSide, PatchOp, Side, diff, is_tagged, merge_text, value_at,
+    LostSide, PatchOp, Side, diff, is_tagged, merge_text, standing, value_at,
 };
 use serde_json::{Map, Value};
 
@@ -132,17 +132,6 @@ pub(crate) fn unseen(
         found.extend(conflict.filter(|c| found.iter().all(|f| f.field != c.field)));
     }
     found
-}
-
-/// What stands at `path`, or above it where no map does: it gives way to an edit of `path`.
-pub(crate) fn standing<'v>(fields: &'v Fields, path: &FieldPath) -> (FieldPath, Option<&'v Value>) {
-    std::iter::successors(path.parent(), FieldPath::parent)
-        .find_map(|above| {
-            let there = value_at(fields, &above)?;
-            let blocks = !there.is_object() && !there.is_null();
-            blocks.then_some((above, Some(there)))
-        })
-        .unwrap_or_else(|| (path.clone(), value_at(fields, path)))
 }
 
 fn was_seen(seen: &Seen, op: &PatchOp, path: &FieldPath, there: Option<&Value>) -> bool {

@@ -6,7 +6,7 @@
 
 use moonforge_model::{
     CollectionConfig, ConflictReason, DecidedBy, FieldPath, Fields, PatchOp, RowOp, Side,
-    Timestamp, canonical_fields, canonical_op, check_patch, merge_text, set_at, value_at,
+    Timestamp, canonical_fields, canonical_op, check_patch, merge_text, set_at, standing, value_at,
     without_reserved,
 };
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use crate::edit::{EditTime, Written};
 use crate::error::StoreError;
 use crate::journal::JournalEntry;
 use crate::open::Store;
-use crate::overwrite::{Seen, standing};
+use crate::overwrite::Seen;
 use crate::tx::WriteTx;
 
 /// How a person settles an entry.

@@ -1,6 +1,7 @@
 //! Random histories of three devices under random policies, with and without an app's resolver, that edit, sync, settle
 //! entries of the journal and take that back: all end with one document, another sync writes nothing, and no value goes
-//! that nobody saw, unless a journal has it. `POLICY_SEEDS` says how many histories.
+//! that nobody saw, unless a journal has it. `POLICY_SEEDS` says how many histories,
+//! `POLICY_FIRST_SEED` where to begin.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
