@@ -50,7 +50,7 @@ pub use journal::{ConflictCounts, JournalEntry, Quarantined};
 pub use migrate::MigrationReport;
 pub use open::{Durability, IdSource, Store, StoreOptions, SyncLock};
 pub use operations::{NewOperation, NextOperation, OperationEnd, QueuedOperation};
-pub use outbox::{OutboxCounts, OutboxEntry, PendingDoc};
+pub use outbox::{OutboxCounts, OutboxEntry, PendingDoc, PendingPage};
 pub use query::{Comparison, Direction, Page, QuerySpec, Where};
 pub use read::StoredDoc;
 pub use resolve::{Resolution, ResolvedBy, Undone};

@@ -46,8 +46,15 @@ pub struct PendingDoc {
     pub oldest: u64,
     /// When that row was queued, by the local clock.
     pub queued_at: Timestamp,
-    /// Whether one of its rows may have been applied.
-    pub sent: bool,
+}
+
+/// Some of the documents that have something to send.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PendingPage {
+    /// The documents, oldest first.
+    pub docs: Vec<PendingDoc>,
+    /// The row after which the next page begins; `None` where this is the last.
+    pub next: Option<u64>,
 }
 
 /// What the outbox holds.
@@ -128,40 +135,71 @@ impl Store {
     /// Documents that have rows and none parked, oldest first. Those that this app can't send ([`Store::outbox`] says why)
     /// aren't among them.
     pub async fn pending_docs(&self) -> Result<Vec<PendingDoc>, StoreError> {
+        let names: Vec<Collection> = self.registry().iter().map(|c| c.name.clone()).collect();
+        let until = self.last_pending().await?;
+        Ok(self.pending_page(&names, 0, until, usize::MAX).await?.docs)
+    }
+
+    /// The number of the newest row; 0 where there is none.
+    pub async fn last_pending(&self) -> Result<u64, StoreError> {
+        let last: Option<i64> = sqlx::query_scalar("SELECT max(n) FROM outbox_ops")
+            .fetch_one(&self.inner.readers)
+            .await?;
+        Ok(last.unwrap_or(0).unsigned_abs())
+    }
+
+    /// Of [`Store::pending_docs`] those in these collections whose oldest row is in `after + 1..=until`, the first `most` of
+    /// them.
+    pub async fn pending_page(
+        &self,
+        collections: &[Collection],
+        after: u64,
+        until: u64,
+        most: usize,
+    ) -> Result<PendingPage, StoreError> {
+        let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         let rows = sqlx::query(
-            "SELECT collection, doc_id, min(n) AS oldest, max(sent) AS sent,
-                 min(created_at) AS queued_at FROM outbox_ops
-             GROUP BY collection, doc_id HAVING count(*) FILTER (WHERE state = 'parked') = 0
-                 AND max(CASE WHEN NOT json_valid(payload) THEN 1
-                         ELSE CASE payload ->> '$.kind'
-                             WHEN 'create' THEN json_type(payload, '$.fields') IS NOT 'object'
-                             WHEN 'patch' THEN json_type(payload, '$.ops') IS NOT 'array'
-                             WHEN 'delete' THEN json_type(payload, '$.deleteId') IS NOT 'text'
-                             WHEN 'restore' THEN json_type(payload, '$.deleteId') IS NOT 'text'
-                             ELSE 1 END
-                         END) = 0
-             ORDER BY oldest",
+            "SELECT o.collection, o.doc_id, o.n AS oldest, o.created_at AS queued_at FROM outbox_ops o
+             WHERE o.n > ?1 AND o.n <= ?2 AND o.collection IN (SELECT value FROM json_each(?3))
+                 AND NOT EXISTS (SELECT 1 FROM outbox_ops e
+                     WHERE e.collection = o.collection AND e.doc_id = o.doc_id
+                         AND (e.n < o.n OR e.state = 'parked'
+                             OR CASE WHEN NOT json_valid(e.payload) THEN 1
+                                ELSE CASE e.payload ->> '$.kind'
+                                    WHEN 'create' THEN json_type(e.payload, '$.fields') IS NOT 'object'
+                                    WHEN 'patch' THEN json_type(e.payload, '$.ops') IS NOT 'array'
+                                    WHEN 'delete' THEN json_type(e.payload, '$.deleteId') IS NOT 'text'
+                                    WHEN 'restore' THEN json_type(e.payload, '$.deleteId') IS NOT 'text'
+                                    ELSE 1 END
+                                END))
+             ORDER BY o.n LIMIT ?4",
         )
+        .bind(number(after))
+        .bind(number(until))
+        .bind(serde_json::to_string(collections).map_err(StoreError::corrupt)?)
+        .bind(i64::try_from(most).unwrap_or(i64::MAX))
         .fetch_all(&self.inner.readers)
         .await?;
-        let mut docs = Vec::with_capacity(rows.len());
+        let mut page = PendingPage::default();
+        if rows.len() >= most
+            && let Some(last) = rows.last()
+        {
+            page.next = Some(last.try_get::<i64, _>("oldest")?.unsigned_abs());
+        }
         for row in rows {
-            let doc = DocRef::parse(row.try_get("collection")?, row.try_get("doc_id")?);
-            let known = |doc: &DocRef| self.inner.registry.get(doc.collection.as_str()).is_some();
-            let Some(doc) = doc.ok().filter(known) else {
+            // What can't be a name is no document of ours.
+            let Ok(doc) = DocRef::parse(row.try_get("collection")?, row.try_get("doc_id")?) else {
                 continue;
             };
-            docs.push(PendingDoc {
+            page.docs.push(PendingDoc {
                 campaign: None,
-                oldest: u64::try_from(row.try_get::<i64, _>("oldest")?)
-                    .map_err(StoreError::corrupt)?,
+                oldest: row.try_get::<i64, _>("oldest")?.unsigned_abs(),
                 queued_at: Timestamp::from_micros(row.try_get("queued_at")?),
-                sent: row.try_get::<i64, _>("sent")? != 0,
                 doc,
             });
         }
-        self.fill_campaigns(&mut docs).await?;
-        Ok(docs)
+        self.fill_campaigns(&mut page.docs).await?;
+        Ok(page)
     }
 
     async fn fill_campaigns(&self, docs: &mut [PendingDoc]) -> Result<(), StoreError> {

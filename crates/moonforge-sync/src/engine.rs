@@ -167,7 +167,7 @@ impl SyncEngine {
             observe,
         );
         let result = run.perform(job, &mut memory).await;
-        let mut report = std::mem::take(&mut run.report);
+        let mut report = run.take_report();
         report.check_in = run.check_in().await?;
         match result {
             Ok(()) if *job == Job::Everything => {

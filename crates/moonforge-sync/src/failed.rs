@@ -9,18 +9,19 @@ use crate::apply::{Incoming, Seen};
 use crate::membership::campaigns;
 use crate::mutants::drop_rows;
 use crate::outcome::{Answer, Company, Look, Marks, Next, answer_of, outcome};
+use crate::pace::Pace;
 use crate::plan::Planned;
-use crate::push::Pace;
+use crate::push::Consignment;
 use crate::run::{Failure, Run, Stop};
 
 impl Run<'_> {
     /// Does what the outcome table says, and looks at the documents where it asks for that.
     pub(crate) async fn commit_failed(
-        &mut self,
+        &self,
         error: RemoteError,
         planned: Vec<Planned>,
-        work: &mut Vec<Vec<DocRef>>,
-        pace: &mut Pace,
+        consignment: &mut Consignment,
+        pace: &Pace,
     ) -> Result<(), Stop> {
         let bytes = planned.iter().map(|p| p.bytes).sum();
         let answer = answer_of(&error, bytes);
@@ -41,8 +42,8 @@ impl Run<'_> {
         }
         match next {
             Next::Backoff | Next::Refresh => {
-                pace.tries += 1;
-                if planted(Mutant::DroppedAfterTries) && pace.tries >= 2 {
+                consignment.tries += 1;
+                if planted(Mutant::DroppedAfterTries) && consignment.tries >= 2 {
                     for doc in docs {
                         let dropping = self
                             .store
@@ -51,20 +52,20 @@ impl Run<'_> {
                     }
                     return Ok(());
                 }
-                match self.after_failure(error, pace.tries).await {
-                    Ok(()) => work.push(docs),
+                match self.after_failure(error, consignment.tries).await {
+                    Ok(()) => consignment.work.push(docs),
                     Err(Failure::Stop(stop)) => return Err(stop),
                     // The kinds that lead here are never final.
                     Err(Failure::Answer(error)) => return Err(Stop::GaveUp(error)),
                 }
             }
             Next::Halve | Next::Bisect => {
-                pace.batch = (pace.batch / 2).max(1);
-                work.extend(halves(docs));
+                pace.halve();
+                consignment.work.extend(halves(docs));
             }
             Next::Look => {
                 let looks = self.look_each(&docs).await?;
-                self.after_look(answer, &error, planned, looks, work, pace)
+                self.after_look(answer, &error, planned, looks, consignment, pace)
                     .await?;
             }
             Next::Park(reason) => {
@@ -76,20 +77,20 @@ impl Run<'_> {
                     self.park(&sent.write.doc, reason, &error).await?;
                 }
             }
-            Next::Door | Next::Again => work.push(docs),
+            Next::Door | Next::Again => consignment.work.push(docs),
         }
         Ok(())
     }
 
     /// Decides a failed commit by a look at its documents.
     async fn after_look(
-        &mut self,
+        &self,
         answer: Answer,
         error: &RemoteError,
         planned: Vec<Planned>,
         looks: Vec<(DocRef, Result<Incoming, RemoteError>)>,
-        work: &mut Vec<Vec<DocRef>>,
-        pace: &mut Pace,
+        consignment: &mut Consignment,
+        pace: &Pace,
     ) -> Result<(), Stop> {
         let docs: Vec<DocRef> = planned.iter().map(|p| p.write.doc.clone()).collect();
         let company = company(&docs, pace);
@@ -117,16 +118,14 @@ impl Run<'_> {
             match outcome(answer, shown, company).0 {
                 Next::Again if shown == Look::Newer => {
                     moved = true;
-                    let count = pace.again.entry(doc.clone()).or_default();
-                    *count += 1;
-                    if *count >= self.options.document_tries {
-                        pace.aside.insert(doc);
+                    if pace.again(&doc) >= self.options.document_tries {
+                        pace.set_aside(doc);
                     } else {
                         again.push(doc);
                     }
                 }
                 Next::Again => {
-                    pace.unchanged.insert(doc.clone());
+                    pace.note_unchanged(doc.clone());
                     again.push(doc);
                 }
                 Next::Park(reason) => {
@@ -147,16 +146,16 @@ impl Run<'_> {
         if moved {
             again.extend(stuck);
         } else {
-            work.extend(halves(stuck));
+            consignment.work.extend(halves(stuck));
         }
         if !again.is_empty() {
-            work.push(again);
+            consignment.work.push(again);
         }
         Ok(())
     }
 
     /// A denial whose cause can be named: the campaign that the document says it is in isn't there.
-    async fn sharpen(&mut self, reason: ParkReason, doc: &DocRef) -> Result<ParkReason, Stop> {
+    async fn sharpen(&self, reason: ParkReason, doc: &DocRef) -> Result<ParkReason, Stop> {
         if reason != ParkReason::Denied || doc.collection == campaigns() {
             return Ok(reason);
         }
@@ -188,7 +187,7 @@ impl Run<'_> {
 
 fn company(docs: &[DocRef], pace: &Pace) -> Company {
     match docs {
-        [doc] if pace.unchanged.contains(doc) => Company::AloneAgain,
+        [doc] if pace.was_unchanged(doc) => Company::AloneAgain,
         [_] => Company::Alone,
         _ => Company::Batch,
     }

@@ -7,9 +7,10 @@ use moonforge_model::{Collection, Timestamp};
 use moonforge_store::StoreError;
 
 use crate::beacon::{Beacons, Moves, News};
+use crate::lanes::Lanes;
 use crate::membership::campaigns;
 use crate::pull::{EVERY, Group};
-use crate::run::{Failure, Run};
+use crate::run::{Failure, Run, Stop};
 use crate::scoped::Listing;
 
 /// The clock offset is known no better than this.
@@ -196,7 +197,7 @@ impl Run<'_> {
 
     /// The present by the remote's clock, as far as it is known.
     pub(crate) async fn remote_now(&self) -> Result<Timestamp, StoreError> {
-        let offset = self.store.clock_offset().await?;
+        let offset = self.clock_offset().await?;
         Ok(self.clock.now().offset_micros(offset))
     }
 
@@ -212,38 +213,68 @@ impl Run<'_> {
             .then_some(before))
     }
 
+    /// Asks for several groups at once.
     async fn pull_groups(
-        &mut self,
-        groups: impl Iterator<Item = (Group, Question)>,
+        &self,
+        mut groups: impl Iterator<Item = (Group, Question)> + Send,
     ) -> Result<(), Failure> {
-        let mut pulled = Vec::new();
-        for (mut group, question) in groups {
-            match self.ask(&mut group, &question).await {
-                Ok(read_time) => pulled.extend(read_time.map(|at| (group, at))),
-                // One campaign that denies must not keep the others from being read.
-                Err(Failure::Answer(error)) if group.campaigns.len() > 1 => {
-                    tracing::debug!(%error, collection = %group.collection, "asking campaign by campaign");
-                    for mut one in group.split() {
-                        match self.ask(&mut one, &question).await {
-                            Ok(read_time) => pulled.extend(read_time.map(|at| (one, at))),
-                            Err(Failure::Answer(_)) => {}
-                            Err(stop) => return Err(stop),
-                        }
-                    }
+        let mut lanes = Lanes::new(self.remote.whereabouts());
+        let (mut pulled, mut stopped) = (Vec::new(), None);
+        loop {
+            while stopped.is_none()
+                && lanes.len() < self.options.queries_in_flight.max(1)
+                && let Some((group, question)) = groups.next()
+            {
+                lanes.push(self.pull_group(group, question));
+            }
+            match lanes.next().await {
+                None => break,
+                Some(Ok(some)) => pulled.extend(some),
+                Some(Err(failure @ Failure::Stop(Stop::Store(_)))) => return Err(failure),
+                Some(Err(failure)) => {
+                    self.end();
+                    stopped.get_or_insert(failure);
                 }
-                Err(failure) if self.uid.is_none() => return Err(failure),
-                // The next listing of campaigns says whether the account is still in this one.
-                Err(Failure::Answer(error)) => {
-                    tracing::warn!(%error, collection = %group.collection, "denied");
-                }
-                Err(stop) => return Err(stop),
             }
         }
-        Ok(self.gather(pulled).await?)
+        match stopped {
+            Some(failure) => Err(failure),
+            None => Ok(self.gather(pulled).await?),
+        }
+    }
+
+    /// Asks for a group; those of its campaigns that were read to their end, and when that was so.
+    async fn pull_group(
+        &self,
+        mut group: Group,
+        question: Question,
+    ) -> Result<Vec<(Group, Timestamp)>, Failure> {
+        let mut pulled = Vec::new();
+        match self.ask(&mut group, &question).await {
+            Ok(read_time) => pulled.extend(read_time.map(|at| (group, at))),
+            // One campaign that denies must not keep the others from being read.
+            Err(Failure::Answer(error)) if group.campaigns.len() > 1 => {
+                tracing::debug!(%error, collection = %group.collection, "asking campaign by campaign");
+                for mut one in group.split() {
+                    match self.ask(&mut one, &question).await {
+                        Ok(read_time) => pulled.extend(read_time.map(|at| (one, at))),
+                        Err(Failure::Answer(_)) => {}
+                        Err(stop) => return Err(stop),
+                    }
+                }
+            }
+            Err(failure) if self.uid.is_none() => return Err(failure),
+            // The next listing of campaigns says whether the account is still in this one.
+            Err(Failure::Answer(error)) => {
+                tracing::warn!(%error, collection = %group.collection, "denied");
+            }
+            Err(stop) => return Err(stop),
+        }
+        Ok(pulled)
     }
 
     async fn ask(
-        &mut self,
+        &self,
         group: &mut Group,
         question: &Question,
     ) -> Result<Option<Timestamp>, Failure> {

@@ -13,14 +13,18 @@ mod coordinator;
 mod engine;
 mod failed;
 mod job;
+mod lanes;
+mod line;
 mod membership;
 mod mutants;
 mod outcome;
 #[cfg(test)]
 mod outcome_tests;
+mod pace;
 mod plan;
 mod pull;
 mod push;
+mod queue;
 mod reconcile;
 mod report;
 mod run;
@@ -28,6 +32,7 @@ mod scoped;
 mod settle;
 #[cfg(test)]
 mod settle_tests;
+mod tally;
 mod telemetry;
 
 pub use coordinator::{

@@ -32,7 +32,6 @@ pub(crate) async fn past_parked(store: &Store) -> Result<Vec<PendingDoc>, StoreE
                 campaign: store.campaign_of(&entry.doc).await?,
                 oldest: entry.row.row.n,
                 queued_at: entry.row.created_at,
-                sent: entry.row.row.sent,
             });
         }
     }

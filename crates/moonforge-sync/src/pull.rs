@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::future::join;
 use moonforge_model::mutant::{Mutant, planted};
 use moonforge_model::{Collection, FieldMatch, FieldPath, Timestamp};
 use moonforge_ports::{
-    Filter, QueryEvent, RemoteDocument, RemoteError, RemoteErrorKind, RemoteQuery, document_size,
+    Filter, QueryEvent, QueryStream, RemoteDocument, RemoteError, RemoteErrorKind, RemoteQuery,
+    document_size,
 };
 use moonforge_store::{Checkpoint, Cursor, StoreError, claim};
 
@@ -86,7 +88,7 @@ impl Group {
 impl Run<'_> {
     /// Reads what is new in a group, then checks what the cursor may have missed. Keeps the checkpoint, and says when this
     /// was so by the remote's clock.
-    pub(crate) async fn pull(&mut self, group: &mut Group) -> Result<Timestamp, Failure> {
+    pub(crate) async fn pull(&self, group: &mut Group) -> Result<Timestamp, Failure> {
         let read_time = self.pull_fast(group).await?;
         if !planted(Mutant::StrictCursor) {
             self.pull_settled(group, read_time).await?;
@@ -95,7 +97,7 @@ impl Run<'_> {
     }
 
     /// Makes the check that a group owes, if its time has come, and doesn't look at what is new.
-    pub(crate) async fn check_owed(&mut self, group: &mut Group) -> Result<(), Failure> {
+    pub(crate) async fn check_owed(&self, group: &mut Group) -> Result<(), Failure> {
         let now = self.remote_now().await?;
         let checked = self.pull_settled(group, now).await;
         if let Err(Failure::Answer(_)) = checked {
@@ -145,7 +147,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn pull_fast(&mut self, group: &mut Group) -> Result<Timestamp, Failure> {
+    async fn pull_fast(&self, group: &mut Group) -> Result<Timestamp, Failure> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -176,11 +178,7 @@ impl Run<'_> {
     }
 
     /// Freezes the fast cursor's place, and once nothing late can appear before it any more, checks the span up to it.
-    async fn pull_settled(
-        &mut self,
-        group: &mut Group,
-        read_time: Timestamp,
-    ) -> Result<(), Failure> {
+    async fn pull_settled(&self, group: &mut Group, read_time: Timestamp) -> Result<(), Failure> {
         let Some(fast) = group.checkpoint.fast.as_ref().map(|c| c.at) else {
             return Ok(());
         };
@@ -214,11 +212,7 @@ impl Run<'_> {
 
     /// Compares COUNT and SUM(rev) of `(settled, until]` with what is held, and lists the span where they differ.
     /// Says when the answer was true.
-    async fn check_span(
-        &mut self,
-        group: &mut Group,
-        until: Timestamp,
-    ) -> Result<Timestamp, Failure> {
+    async fn check_span(&self, group: &mut Group, until: Timestamp) -> Result<Timestamp, Failure> {
         let query = RemoteQuery {
             since: group.checkpoint.settled,
             until: Some(until),
@@ -254,7 +248,7 @@ impl Run<'_> {
 
     /// Whether the remote's COUNT and SUM(rev) are these, and when that was so.
     pub(crate) async fn aggregate_is(
-        &mut self,
+        &self,
         query: &RemoteQuery,
         held: (i64, i64),
     ) -> Result<(bool, Timestamp), Failure> {
@@ -271,49 +265,59 @@ impl Run<'_> {
     /// Reads a query's answer and passes it through the door, slice by slice. With a group, its fast cursor moves along in
     /// the same transactions.
     async fn read_pages(
-        &mut self,
+        &self,
         query: &RemoteQuery,
         mut cursor_of: Option<&mut Group>,
     ) -> Result<Timestamp, PageError> {
         // Every version in the answer is read at its end at the latest; for merging, the device's idea of the remote's
         // time bounds how late an edit can count.
-        let so_far = self.store.clock_offset().await?;
+        let so_far = self.clock_offset().await?;
         let read_time = self.clock.now().offset_micros(so_far);
-        let remote = self.remote;
-        let mut stream = remote.query(query).await?;
-        let (mut slice, mut bytes) = (Vec::new(), 0);
+        let mut stream = self.remote.query(query).await?;
+        // What was read is written while more is read and decoded, one slice each.
+        let mut read = Slice::default();
         loop {
-            let event = stream.next().await;
-            match event {
-                Some(Ok(QueryEvent::Document(document))) => {
-                    bytes += document_size(&document.doc, &document.fields);
-                    slice.push(document);
-                    if slice.len() >= SLICE || bytes >= SLICE_BYTES {
-                        bytes = 0;
-                        let slice = std::mem::take(&mut slice);
-                        self.apply_slice(slice, read_time, cursor_of.as_deref_mut())
-                            .await?;
-                    }
-                }
-                Some(Ok(QueryEvent::Done { read_time: done })) => {
-                    self.apply_slice(slice, read_time, cursor_of).await?;
-                    return Ok(done);
-                }
-                Some(Err(error)) => {
-                    self.apply_slice(slice, read_time, cursor_of).await?;
-                    return Err(error.into());
-                }
-                None => {
-                    self.apply_slice(slice, read_time, cursor_of).await?;
-                    let cut = "the answer ended early";
-                    return Err(RemoteError::new(RemoteErrorKind::NoAnswer, cut).into());
-                }
-            }
+            let write = std::mem::take(&mut read);
+            let (more, written) = join(
+                self.read_slice(&mut stream),
+                self.apply_slice(write.documents, read_time, cursor_of.as_deref_mut()),
+            )
+            .await;
+            written?;
+            read = more;
+            let Some(end) = read.end.take() else {
+                continue;
+            };
+            self.apply_slice(read.documents, read_time, cursor_of)
+                .await?;
+            return Ok(end?);
         }
     }
 
+    async fn read_slice(&self, stream: &mut QueryStream<'_>) -> Slice {
+        let (mut slice, mut bytes) = (Slice::default(), 0);
+        while slice.documents.len() < SLICE && bytes < SLICE_BYTES {
+            match self.remote.whereabouts().away(stream.next()).await {
+                Some(Ok(QueryEvent::Document(document))) => {
+                    bytes += document_size(&document.doc, &document.fields);
+                    slice.documents.push(document);
+                }
+                Some(Ok(QueryEvent::Done { read_time })) => slice.end = Some(Ok(read_time)),
+                Some(Err(error)) => slice.end = Some(Err(error)),
+                None => {
+                    let cut = "the answer ended early";
+                    slice.end = Some(Err(RemoteError::new(RemoteErrorKind::NoAnswer, cut)));
+                }
+            }
+            if slice.end.is_some() {
+                break;
+            }
+        }
+        slice
+    }
+
     async fn apply_slice(
-        &mut self,
+        &self,
         slice: Vec<RemoteDocument>,
         read_time: Timestamp,
         cursor_of: Option<&mut Group>,
@@ -367,7 +371,7 @@ impl Run<'_> {
                 })
             })
             .await?;
-        self.count(docs, &applied);
+        self.count(docs, &applied).await?;
         Ok(())
     }
 
@@ -390,6 +394,14 @@ impl Run<'_> {
             })
             .await
     }
+}
+
+/// Some of a query's answer.
+#[derive(Default)]
+struct Slice {
+    documents: Vec<RemoteDocument>,
+    /// How the answer ended, where it did.
+    end: Option<Result<Timestamp, RemoteError>>,
 }
 
 enum PageError {

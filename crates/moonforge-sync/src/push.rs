@@ -1,132 +1,92 @@
 //! Push: what waits in the outbox goes to the remote, under preconditions.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
-use std::time::Duration;
-
 use moonforge_model::coverage::reached;
 use moonforge_model::mutant::{Mutant, planted};
-use moonforge_model::{DocRef, ParkReason, Priority};
+use moonforge_model::{DocRef, ParkReason};
 use moonforge_ports::{RemoteError, RemoteErrorKind, RemoteWrite};
-use moonforge_store::{DocState, PendingDoc, StoreError};
+use moonforge_store::{DocState, StoreError};
 
 use crate::apply::{Incoming, Seen};
-use crate::mutants::{comes_to_nothing, drop_rows, past_parked};
+use crate::lanes::Lanes;
+use crate::mutants::{comes_to_nothing, drop_rows};
+use crate::pace::Pace;
 use crate::plan::{Planned, plan};
+use crate::queue::Queue;
 use crate::run::{Failure, Run, Stop};
 
 /// Rules look up each campaign, and Firestore allows few look-ups a request.
 pub(crate) const CAMPAIGNS_A_REQUEST: usize = 10;
 /// Commits stay below this, under the 4 MiB at which a request is refused.
 const BYTES_A_COMMIT: usize = 3_500_000;
-/// The most documents in a commit.
-const LARGEST_BATCH: usize = 200;
-/// A commit that took less lets the next one be larger, one that took much more makes it smaller.
-const BRISK: Duration = Duration::from_millis(700);
 /// How often the queue is looked at again, for what was written meanwhile.
 const PASSES: usize = 10;
 
-/// What one push knows of documents that didn't go through, and of the remote's pace.
-pub(crate) struct Pace {
-    /// Documents that were unchanged when they failed alone.
-    pub(crate) unchanged: HashSet<DocRef>,
-    /// How often each was sent again onto a newer version.
-    pub(crate) again: HashMap<DocRef, u32>,
-    /// Documents that this run leaves alone from now on.
-    pub(crate) aside: HashSet<DocRef>,
-    pub(crate) batch: usize,
+/// One commit's documents on their way, and what became of them where it failed.
+pub(crate) struct Consignment {
+    /// What is to be sent, the last one first.
+    pub(crate) work: Vec<Vec<DocRef>>,
     /// Failures in a row that nothing was learnt from.
     pub(crate) tries: u32,
 }
 
 impl Run<'_> {
     /// Sends everything that can be sent.
-    pub(crate) async fn push(&mut self) -> Result<(), Stop> {
-        let mut pace = Pace {
-            unchanged: HashSet::new(),
-            again: HashMap::new(),
-            aside: HashSet::new(),
-            batch: self.options.first_batch.max(1),
-            tries: 0,
-        };
+    pub(crate) async fn push(&self) -> Result<(), Stop> {
+        let pace = Pace::new(self.options.first_batch);
         for _ in 0..PASSES {
-            let mut queue = self.sendable(&pace).await?;
-            let mut moved = false;
-            while let Some(batch) = self.next_batch(&mut queue, &pace).await? {
-                moved = true;
-                self.send(batch, &mut pace).await?;
-            }
-            if !moved {
+            if !self.push_once(&pace).await? {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Documents to send: by priority, then age.
-    async fn sendable(&self, pace: &Pace) -> Result<VecDeque<PendingDoc>, StoreError> {
-        let mut docs = self.store.pending_docs().await?;
-        if planted(Mutant::ParkedSettledByLater) {
-            docs.extend(past_parked(self.store).await?);
-        }
-        if planted(Mutant::ParkedBlocksOthers) && self.store.parked_and_waiting().await?.parked > 0
-        {
-            docs.clear();
-        }
-        docs.retain(|d| !pace.aside.contains(&d.doc));
-        let priority = |d: &PendingDoc| {
-            self.store
-                .config(&d.doc.collection)
-                .map_or(Priority::default(), |c| c.priority)
-        };
-        docs.sort_by_key(|d| (priority(d), d.oldest));
-        Ok(docs.into())
-    }
-
-    /// The next documents to send together, of at most ten campaigns. A child whose campaign isn't at the remote yet
-    /// waits, or rides in its commit.
-    async fn next_batch(
-        &self,
-        queue: &mut VecDeque<PendingDoc>,
-        pace: &Pace,
-    ) -> Result<Option<Vec<DocRef>>, StoreError> {
-        let unacknowledged = self.store.unacknowledged_campaigns().await?;
-        let mut batch: Vec<DocRef> = Vec::new();
-        let mut campaigns: BTreeSet<String> = BTreeSet::new();
-        let mut later = VecDeque::new();
-        while let Some(next) = queue.pop_front() {
-            let is_campaign = next.doc.collection.as_str() == "campaigns";
-            let waits = !is_campaign
-                && next
-                    .campaign
-                    .as_ref()
-                    .is_some_and(|c| unacknowledged.contains(c) && !has_campaign(&batch, c));
-            let crowded = next
-                .campaign
-                .as_ref()
-                .is_some_and(|c| !campaigns.contains(c) && campaigns.len() >= CAMPAIGNS_A_REQUEST);
-            if waits || crowded {
-                later.push_back(next);
-                continue;
+    /// Goes through the queue once, with several commits under way. Says whether there was anything to send.
+    async fn push_once(&self, pace: &Pace) -> Result<bool, Stop> {
+        let mut queue = Queue::open(self.store).await?;
+        let mut lanes = Lanes::new(self.remote.whereabouts());
+        let (mut moved, mut stopped) = (false, None);
+        loop {
+            while stopped.is_none() && lanes.len() < self.options.commits_in_flight.max(1) {
+                let Some(batch) = queue.next_batch(pace).await? else {
+                    break;
+                };
+                moved = true;
+                lanes.push(async move {
+                    let sent = self.send(batch.clone(), pace).await;
+                    (batch, sent)
+                });
             }
-            campaigns.extend(next.campaign);
-            batch.push(next.doc);
-            if batch.len() >= pace.batch {
+            let Some((batch, sent)) = lanes.next().await else {
                 break;
+            };
+            queue.landed(&batch);
+            match sent {
+                Ok(()) => {}
+                Err(Stop::Store(error)) => return Err(error.into()),
+                Err(stop) => {
+                    // What is under way may still arrive: its answers are worth waiting for.
+                    self.end();
+                    stopped.get_or_insert(stop);
+                }
             }
         }
-        while let Some(waiting) = later.pop_back() {
-            queue.push_front(waiting);
-        }
-        Ok((!batch.is_empty()).then_some(batch))
+        stopped.map_or(Ok(moved), Err)
     }
 
     /// Sends documents in one commit, and in smaller ones as long as that fails.
-    async fn send(&mut self, batch: Vec<DocRef>, pace: &mut Pace) -> Result<(), Stop> {
-        let mut work = vec![batch];
-        while let Some(docs) = work.pop() {
+    async fn send(&self, batch: Vec<DocRef>, pace: &Pace) -> Result<(), Stop> {
+        let mut consignment = Consignment {
+            work: vec![batch],
+            tries: 0,
+        };
+        while let Some(docs) = consignment.work.pop() {
+            if self.is_ending() {
+                break;
+            }
             let (planned, rest) = self.prepare(&docs).await?;
             if !rest.is_empty() {
-                work.push(rest);
+                consignment.work.push(rest);
             }
             if planned.is_empty() {
                 continue;
@@ -143,13 +103,9 @@ impl Run<'_> {
             match answer {
                 Ok(answer) => {
                     reached(|| "commit: Applied".to_owned());
-                    pace.tries = 0;
+                    consignment.tries = 0;
                     let took = self.clock.monotonic().saturating_sub(started);
-                    if took < BRISK {
-                        pace.batch = (pace.batch * 2).min(LARGEST_BATCH);
-                    } else if took > BRISK * 4 {
-                        pace.batch = (pace.batch / 2).max(1);
-                    }
+                    pace.took(planned.len(), took);
                     self.learn_time(answer.commit_time).await?;
                     let read_time = answer.commit_time;
                     let looks =
@@ -164,7 +120,10 @@ impl Run<'_> {
                     let looks = looks.collect();
                     self.apply(looks).await?;
                 }
-                Err(error) => self.commit_failed(error, planned, &mut work, pace).await?,
+                Err(error) => {
+                    self.commit_failed(error, planned, &mut consignment, pace)
+                        .await?;
+                }
             }
         }
         Ok(())
@@ -172,7 +131,7 @@ impl Run<'_> {
 
     /// Builds the writes of documents and marks their rows as sent, durably, before anything leaves. Documents whose base
     /// isn't known are read first. What is too much for one commit is given back.
-    async fn prepare(&mut self, docs: &[DocRef]) -> Result<(Vec<Planned>, Vec<DocRef>), Stop> {
+    async fn prepare(&self, docs: &[DocRef]) -> Result<(Vec<Planned>, Vec<DocRef>), Stop> {
         let unknown = self.store.unknown_bases(docs).await?;
         for group in unknown.chunks(CAMPAIGNS_A_REQUEST) {
             for (doc, look) in self.look_each(group).await? {
@@ -186,7 +145,7 @@ impl Run<'_> {
         }
         let (uid, writer) = (self.uid.clone(), self.door.uid.clone());
         let unacknowledged = self.store.unacknowledged_campaigns().await?;
-        let offset = self.store.clock_offset().await?;
+        let offset = self.clock_offset().await?;
         let now = self.clock.now().offset_micros(offset);
         let docs = docs.to_vec();
         Ok(self
@@ -246,7 +205,7 @@ impl Run<'_> {
     /// Reads documents together, and one by one where that is denied. Any other refusal isn't about a document, but about
     /// the whole database (one that isn't there, say): the run ends, and nothing is parked for it.
     pub(crate) async fn look_each(
-        &mut self,
+        &self,
         docs: &[DocRef],
     ) -> Result<Vec<(DocRef, Result<Incoming, RemoteError>)>, Stop> {
         match self.look(docs).await {
@@ -275,7 +234,7 @@ impl Run<'_> {
     }
 
     pub(crate) async fn park(
-        &mut self,
+        &self,
         doc: &DocRef,
         reason: ParkReason,
         error: &RemoteError,
@@ -284,7 +243,7 @@ impl Run<'_> {
     }
 
     pub(crate) async fn park_saying(
-        &mut self,
+        &self,
         doc: &DocRef,
         reason: ParkReason,
         words: String,
@@ -307,7 +266,7 @@ fn about_one(error: RemoteError) -> Result<RemoteError, Stop> {
     }
 }
 
-fn has_campaign(docs: &[DocRef], id: &str) -> bool {
+pub(crate) fn has_campaign(docs: &[DocRef], id: &str) -> bool {
     docs.iter()
         .any(|d| d.collection.as_str() == "campaigns" && d.id.as_str() == id)
 }

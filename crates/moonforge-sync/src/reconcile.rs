@@ -20,7 +20,7 @@ const NAMES_A_READ: usize = 100;
 impl Run<'_> {
     /// Compares everything held of a group with the remote where that is due: by figures daily, by names weekly, or where
     /// the figures differ.
-    pub(crate) async fn reconcile(&mut self, group: &mut Group) -> Result<(), Failure> {
+    pub(crate) async fn reconcile(&self, group: &mut Group) -> Result<(), Failure> {
         let now = self.door.now;
         let due = |last: Option<Timestamp>, span: Duration| {
             last.is_none_or(|last| now.since(last) >= span || last > now)
@@ -54,7 +54,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn reconcile_by_name(&mut self, group: &Group) -> Result<(), Failure> {
+    async fn reconcile_by_name(&self, group: &Group) -> Result<(), Failure> {
         let mut tries = 0;
         let (mut names, read_time) = loop {
             tries += 1;
@@ -128,7 +128,7 @@ impl Run<'_> {
         };
         let mut stream = self.remote.query(&query).await?;
         let mut names = BTreeMap::new();
-        while let Some(event) = stream.next().await {
+        while let Some(event) = self.remote.whereabouts().away(stream.next()).await {
             match event? {
                 QueryEvent::Document(d) => {
                     names.insert(d.doc.id.to_string(), d.update_time);

@@ -63,6 +63,10 @@ pub struct SyncOptions {
     pub pull_first: bool,
     /// Documents in the first commit; more follow as the remote keeps up.
     pub first_batch: usize,
+    /// Commits under way at once.
+    pub commits_in_flight: usize,
+    /// Queries under way at once.
+    pub queries_in_flight: usize,
 }
 
 impl Default for SyncOptions {
@@ -77,6 +81,8 @@ impl Default for SyncOptions {
             scope: None,
             pull_first: false,
             first_batch: 20,
+            commits_in_flight: 4,
+            queries_in_flight: 4,
         }
     }
 }

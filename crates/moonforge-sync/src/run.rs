@@ -1,6 +1,6 @@
 //! One run: its patience with failures, and its report.
 
-use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use moonforge_model::mutant::{Mutant, planted};
@@ -13,7 +13,9 @@ use moonforge_store::{Store, StoreError};
 use crate::apply::{Applied, Door, Incoming, Seen, apply_remote};
 use crate::beacon::Moves;
 use crate::coordinator::{Observe, Progress};
+use crate::line::Line;
 use crate::report::{SyncOptions, SyncReport};
+use crate::tally::Tally;
 
 /// Why a run ends before its work is done. What was written stays queued.
 #[derive(Debug)]
@@ -57,20 +59,10 @@ impl From<StoreError> for Failure {
     }
 }
 
-/// The documents that the report's figures stand for: each counts once a run.
-#[derive(Debug, Default)]
-struct Counted {
-    pushed: HashSet<DocRef>,
-    pulled: HashSet<DocRef>,
-    merged: HashSet<DocRef>,
-    /// Pushed ones of which others haven't been told.
-    untold: Vec<DocRef>,
-}
-
 /// A run's surroundings and its count of failures.
 pub(crate) struct Run<'a> {
     pub(crate) store: &'a Store,
-    pub(crate) remote: &'a dyn RemoteStore,
+    pub(crate) remote: Line<'a>,
     pub(crate) clock: &'a dyn Clock,
     pub(crate) random: &'a dyn Random,
     pub(crate) options: &'a SyncOptions,
@@ -79,12 +71,27 @@ pub(crate) struct Run<'a> {
     pub(crate) report: SyncReport,
     observe: Observe<'a>,
     pub(crate) to_send: u64,
-    counted: Counted,
+    state: Mutex<State>,
+}
+
+/// What the lanes of a run share beside the line.
+#[derive(Debug, Default)]
+struct State {
+    tally: Tally,
+    /// What was written and is to be told others, but for what the tally still has.
+    written: Moves,
     /// Whom the file is to be bound to at the first answer.
     owner: Option<String>,
+    /// How far the remote's clock is ahead, once asked for: while a run holds the file, it alone changes that.
+    offset: Option<i64>,
     first_failure: Option<Duration>,
     refreshed: bool,
+    /// A lane found that the run has to end: nothing is tried again.
+    ending: bool,
 }
+
+/// So many pushed documents are looked up at once, to tell others of their campaigns.
+const UNTOLD: usize = 1000;
 
 impl<'a> Run<'a> {
     pub(crate) fn new(
@@ -103,7 +110,7 @@ impl<'a> Run<'a> {
         };
         Self {
             store,
-            remote,
+            remote: Line::new(remote, clock, options.longest_wait),
             clock,
             random,
             options,
@@ -112,21 +119,48 @@ impl<'a> Run<'a> {
             report: SyncReport::default(),
             observe,
             to_send: 0,
-            counted: Counted::default(),
-            owner: Some(owner),
-            first_failure: None,
-            refreshed: false,
+            state: Mutex::new(State {
+                owner: Some(owner),
+                ..State::default()
+            }),
         }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic while held")
+    }
+
+    /// What the run did so far.
+    pub(crate) fn take_report(&mut self) -> SyncReport {
+        let mut report = std::mem::take(&mut self.report);
+        std::mem::take(&mut self.state().tally).add_to(&mut report);
+        report
+    }
+
+    /// From now on a failure ends the lane that meets it.
+    pub(crate) fn end(&self) {
+        self.state().ending = true;
+    }
+
+    /// Whether a lane found that the run has to end.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.state().ending
     }
 
     /// After a failed request that was tried `tries` times: returns when it may be sent again.
     pub(crate) async fn after_failure(
-        &mut self,
+        &self,
         error: RemoteError,
         tries: u32,
     ) -> Result<(), Failure> {
         let now = self.clock.monotonic();
-        let first = *self.first_failure.get_or_insert(now);
+        let first = {
+            let mut state = self.state();
+            if state.ending {
+                return Err(Stop::GaveUp(error).into());
+            }
+            *state.first_failure.get_or_insert(now)
+        };
         match error.kind {
             RemoteErrorKind::NeverSent | RemoteErrorKind::NoAnswer => {
                 if tries >= self.options.connection_tries {
@@ -134,7 +168,8 @@ impl<'a> Run<'a> {
                 }
             }
             RemoteErrorKind::Unauthenticated => {
-                if std::mem::replace(&mut self.refreshed, true) {
+                let refreshed = std::mem::replace(&mut self.state().refreshed, true);
+                if refreshed {
                     return Err(Stop::SignIn(error).into());
                 }
                 return match self.remote.refresh_credentials().await {
@@ -170,12 +205,12 @@ impl<'a> Run<'a> {
         if now.saturating_sub(first) + wait > self.options.give_up_after {
             return Err(Stop::GaveUp(error).into());
         }
-        self.clock.sleep(wait).await;
+        self.remote.sleep(wait).await;
         Ok(())
     }
 
     /// Reads documents by name; `None` for one that isn't there.
-    pub(crate) async fn look(&mut self, docs: &[DocRef]) -> Result<Vec<Incoming>, Failure> {
+    pub(crate) async fn look(&self, docs: &[DocRef]) -> Result<Vec<Incoming>, Failure> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -229,7 +264,7 @@ impl<'a> Run<'a> {
     }
 
     /// Passes looks through the door, all in one transaction, and counts them.
-    pub(crate) async fn apply(&mut self, looks: Vec<Incoming>) -> Result<Vec<Applied>, StoreError> {
+    pub(crate) async fn apply(&self, looks: Vec<Incoming>) -> Result<Vec<Applied>, StoreError> {
         let door = self.door.clone();
         let docs: Vec<DocRef> = looks.iter().map(|l| l.doc.clone()).collect();
         let applied = self
@@ -245,63 +280,89 @@ impl<'a> Run<'a> {
                 })
             })
             .await?;
-        self.count(docs, &applied);
+        self.count(docs, &applied).await?;
         Ok(applied)
     }
 
-    pub(crate) fn count(&mut self, docs: Vec<DocRef>, applied: &[Applied]) {
-        let (report, counted) = (&mut self.report, &mut self.counted);
-        for (doc, applied) in docs.into_iter().zip(applied) {
-            if applied.settled {
-                counted.untold.push(doc.clone());
-                report.pushed += u64::from(counted.pushed.insert(doc.clone()));
-            }
-            report.merged += u64::from(applied.merged && counted.merged.insert(doc.clone()));
-            report.pulled += u64::from(applied.changed && counted.pulled.insert(doc));
-            report.conflicts += applied.conflicts;
-            report.quarantined += u64::from(applied.quarantined);
+    pub(crate) async fn count(
+        &self,
+        docs: Vec<DocRef>,
+        applied: &[Applied],
+    ) -> Result<(), StoreError> {
+        let untold = {
+            let mut state = self.state();
+            state.tally.count(docs, applied);
+            state.tally.untold.len()
+        };
+        if untold >= UNTOLD {
+            self.look_up_campaigns().await?;
         }
         self.tell();
+        Ok(())
     }
 
     /// Tells how far the run is.
     pub(crate) fn tell(&self) {
+        let (sent, fetched) = self.state().tally.so_far();
         (self.observe)(Progress {
             to_send: self.to_send,
-            sent: self.report.pushed,
-            fetched: self.report.pulled,
+            sent,
+            fetched: self.report.pulled + fetched,
         });
     }
 
-    /// What was written since the last call, by campaign.
-    pub(crate) async fn take_written(&mut self) -> Result<Moves, StoreError> {
-        let docs = std::mem::take(&mut self.counted.untold);
-        let mut written = Moves::new();
-        for (doc, campaign) in self.store.campaigns_of(&docs).await? {
-            written.entry(campaign).or_default().insert(doc.collection);
+    async fn look_up_campaigns(&self) -> Result<(), StoreError> {
+        let docs = std::mem::take(&mut self.state().tally.untold);
+        let campaigns = self.store.campaigns_of(&docs).await?;
+        let mut state = self.state();
+        for (doc, campaign) in campaigns {
+            let collections = state.written.entry(campaign).or_default();
+            collections.insert(doc.collection);
         }
-        Ok(written)
+        Ok(())
+    }
+
+    /// What was written since the last call, by campaign.
+    pub(crate) async fn take_written(&self) -> Result<Moves, StoreError> {
+        self.look_up_campaigns().await?;
+        Ok(std::mem::take(&mut self.state().written))
     }
 
     /// After an answer: binds the file, and keeps how far the remote's clock is ahead of the device's, where it moved by more than a network's delay.
-    pub(crate) async fn learn_time(&mut self, remote: Timestamp) -> Result<(), StoreError> {
-        if let Some(owner) = self.owner.take() {
+    pub(crate) async fn learn_time(&self, remote: Timestamp) -> Result<(), StoreError> {
+        let owner = self.state().owner.take();
+        if let Some(owner) = owner {
             self.store.claim(owner).await?;
         }
         const TOLERANCE_MICROS: i64 = 2_000_000;
         let offset = remote
             .as_micros()
             .saturating_sub(self.clock.now().as_micros());
-        let known = self.store.clock_offset().await?;
+        let known = self.clock_offset().await?;
         let wanted = if offset.abs() <= TOLERANCE_MICROS {
             0
         } else {
             offset
         };
         if known.saturating_sub(wanted).abs() > TOLERANCE_MICROS {
+            self.state().offset = None;
             self.store.set_clock_offset(wanted).await?;
+            self.state().offset = Some(wanted);
         }
         Ok(())
+    }
+
+    /// How far the remote's clock is ahead of the device's, in microseconds, as last learnt.
+    pub(crate) async fn clock_offset(&self) -> Result<i64, StoreError> {
+        let known = self.state().offset;
+        match known {
+            Some(offset) => Ok(offset),
+            None => {
+                let offset = self.store.clock_offset().await?;
+                self.state().offset = Some(offset);
+                Ok(offset)
+            }
+        }
     }
 }
 

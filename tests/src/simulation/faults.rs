@@ -12,7 +12,9 @@ use super::world::{Profile, World};
 /// A `Retry-After`.
 pub(crate) struct Quiet {
     until: Timestamp,
-    /// The call that gets this answer has begun.
+    /// The call that gets this answer.
+    number: u64,
+    /// The answer is there.
     begun: bool,
 }
 
@@ -60,8 +62,13 @@ impl World {
                 let wait = Duration::from_secs(self.rng.below(20));
                 let until = self.clock.now().saturating_add(wait);
                 let mut quiet = self.quiet.lock().expect("no panic while held");
-                let begun = false;
-                quiet.insert(call.device.clone(), Quiet { until, begun });
+                let (number, begun) = (call.number, false);
+                let told = Quiet {
+                    until,
+                    number,
+                    begun,
+                };
+                quiet.insert(call.device.clone(), told);
                 Fault::Status(RemoteErrorKind::ResourceExhausted, Some(wait))
             }
             8 => Fault::Status(RemoteErrorKind::Aborted, None),
@@ -71,17 +78,25 @@ impl World {
         }
     }
 
-    /// A `Retry-After` is waited for.
-    pub(crate) fn check_quiet(&self, point: &GatePoint) {
-        let mut quiet = self.quiet.lock().expect("no panic while held");
-        if let (Moment::Sending, Some(quiet)) = (point.moment, quiet.get_mut(&point.call.device)) {
+    /// A `Retry-After` is waited for: when a call is made none that was answered may be running.
+    pub(crate) fn check_quiet(&self, call: &Call) {
+        let quiet = self.quiet.lock().expect("no panic while held");
+        if let Some(quiet) = quiet.get(&call.device) {
             let (now, until) = (self.clock.now(), quiet.until);
-            let begun = std::mem::replace(&mut quiet.begun, true);
             assert!(
-                !begun || now >= until,
+                !quiet.begun || now >= until,
                 "{} asks at {now}, and was told to wait until {until}",
-                point.call.device
+                call.device
             );
+        }
+    }
+
+    /// A device has an answer, which may tell it to wait.
+    pub(crate) fn note_quiet(&self, point: &GatePoint) {
+        let mut quiet = self.quiet.lock().expect("no panic while held");
+        if let (Moment::Answering, Some(quiet)) = (point.moment, quiet.get_mut(&point.call.device))
+        {
+            quiet.begun |= quiet.number == point.call.number;
         }
     }
 }

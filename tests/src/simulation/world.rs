@@ -211,11 +211,16 @@ struct Interludes(std::sync::Weak<World>);
 
 #[async_trait]
 impl Gate for Interludes {
+    fn begins(&self, call: &Call) {
+        if let Some(world) = self.0.upgrade() {
+            world.check_quiet(call);
+        }
+    }
+
     async fn pass(&self, point: GatePoint) {
         let Some(world) = self.0.upgrade() else {
             return;
         };
-        world.check_quiet(&point);
         world.log(format!(
             "{} {:?} {:?} {:?} {}",
             point.call.device,
@@ -233,14 +238,14 @@ impl Gate for Interludes {
         world
             .clock
             .advance(Duration::from_millis(1 + world.rng.below(40)));
-        if world.calm.load(Ordering::Relaxed) {
-            return;
+        if !world.calm.load(Ordering::Relaxed) {
+            let future: BoxFuture<'_, bool> = Box::pin(world.interlude(&point));
+            if future.await {
+                // Killed: the driver drops this future.
+                std::future::pending::<()>().await;
+            }
         }
-        let future: BoxFuture<'_, bool> = Box::pin(world.interlude(&point));
-        if future.await {
-            // Killed: the driver drops this future.
-            std::future::pending::<()>().await;
-        }
+        world.note_quiet(&point);
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod copies;
 mod counting;
+mod flight;
 mod hostile;
 mod maps;
 mod polls;

@@ -167,6 +167,12 @@ impl Device {
         self.engine.sync_now(options).await
     }
 
+    pub(crate) async fn sync_with(&self, options: &SyncOptions) -> SyncReport {
+        let report = self.engine.sync_now(options).await.unwrap();
+        assert_eq!(report.stopped, None);
+        report
+    }
+
     pub(crate) async fn sync(&self) -> SyncReport {
         let report = self.engine.sync_now(&SyncOptions::default()).await.unwrap();
         assert_eq!(report.stopped, None);

@@ -101,6 +101,9 @@ pub struct GatePoint {
 /// Holds calls until a driver lets them pass.
 #[async_trait]
 pub trait Gate: Send + Sync {
+    /// A call is made. When its turn comes among others of its device it has a fault drawn, and passes its first moment.
+    fn begins(&self, _call: &Call) {}
+
     /// Returns when the call may go on.
     async fn pass(&self, point: GatePoint);
 }

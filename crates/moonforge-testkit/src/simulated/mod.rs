@@ -22,6 +22,7 @@ mod remote;
 mod roles;
 mod rules;
 mod server;
+mod turn;
 
 pub use database::{Applied, Database, Limits};
 pub use faults::{Call, CallKind, Fault, FaultPlan, Gate, GatePoint, Moment};

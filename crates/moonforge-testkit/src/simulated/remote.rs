@@ -13,6 +13,7 @@ use moonforge_ports::{
 use super::database::{Database, error};
 use super::faults::{Call, CallKind, Fault, Moment};
 use super::server::{SimulatedFirestore, Underway};
+use super::turn::Turn;
 
 /// A [`RemoteStore`] that talks to a [`SimulatedFirestore`], with its faults and gates.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub struct SimulatedRemote {
     uid: Option<String>,
     device: String,
     state: Mutex<State>,
+    turn: Turn,
 }
 
 #[derive(Debug, Default)]
@@ -54,6 +56,7 @@ impl SimulatedRemote {
             uid,
             device: device.to_owned(),
             state: Mutex::default(),
+            turn: Turn::default(),
         }
     }
 
@@ -78,6 +81,12 @@ impl SimulatedRemote {
         state.usage.writes += writes as u64;
     }
 
+    /// Takes a call through a moment, when it is its turn.
+    async fn pass(&self, call: &Call, moment: Moment) {
+        let _turn = self.turn.take(call).await;
+        self.server.pass(call, moment).await;
+    }
+
     /// Takes a call through its moments and its fault. The second of the answer is the fault of a query's stream.
     async fn exchange<T: Send>(
         &self,
@@ -86,8 +95,11 @@ impl SimulatedRemote {
         run: impl FnOnce(&mut Database, Timestamp, Timestamp) -> Result<T, RemoteError> + Send,
     ) -> Result<(T, Fault), RemoteError> {
         let server = &self.server;
+        server.begins(&call);
+        let turn = self.turn.take(&call).await;
         let fault = server.fault(&call);
         server.pass(&call, Moment::Sending).await;
+        drop(turn);
         let underway = |request_time| Underway {
             uid: self.uid.clone(),
             writes: writes.to_vec(),
@@ -108,11 +120,11 @@ impl SimulatedRemote {
             _ => false,
         };
         if lost {
-            server.pass(&call, Moment::Answering).await;
+            self.pass(&call, Moment::Answering).await;
             return no_answer();
         }
         if let Fault::Status(kind, retry_after) = fault {
-            server.pass(&call, Moment::Answering).await;
+            self.pass(&call, Moment::Answering).await;
             return Err(error(kind, format!("{kind:?}, as planned")).with_retry_after(retry_after));
         }
         let request_time = server.request_time();
@@ -120,7 +132,7 @@ impl SimulatedRemote {
             server,
             underway: (call.kind == CallKind::Commit).then(|| underway(Some(request_time))),
         };
-        server.pass(&call, Moment::Arrived).await;
+        self.pass(&call, Moment::Arrived).await;
         if let Fault::Slow(span) = fault {
             server.clock().sleep(span).await;
         }
@@ -128,7 +140,7 @@ impl SimulatedRemote {
         drop(arrived);
         let now = server.now();
         let result = server.database(|database| run(database, request_time, now));
-        server.pass(&call, Moment::Answering).await;
+        self.pass(&call, Moment::Answering).await;
         match fault {
             Fault::LostAnswer => no_answer(),
             Fault::CutStream(_) | Fault::EndStream(_) if call.kind != CallKind::Query => {

@@ -183,6 +183,13 @@ impl SimulatedFirestore {
         lock(&self.inner.control).late.push_back(underway);
     }
 
+    pub(super) fn begins(&self, call: &Call) {
+        let gate = lock(&self.inner.control).gate.clone();
+        if let Some(gate) = gate {
+            gate.begins(call);
+        }
+    }
+
     pub(super) fn fault(&self, call: &Call) -> Fault {
         let mut control = lock(&self.inner.control);
         let injected = control

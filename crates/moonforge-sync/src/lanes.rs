@@ -1,0 +1,208 @@
+//! Several pieces of work at once in one task: while one waits for the remote, another goes on.
+//!
+//! A lane is *away* while it waits for the remote, and *home* otherwise. At most one lane is home, and while one is, no other
+//! is polled: what happens here (reading, deciding, the door) happens one at a time, and only requests overlap. So nothing
+//! between two requests has to fear the other lanes, and what a run does depends on the order of answers alone.
+//!
+//! The HTTP client goes on receiving in tasks of its own, so a lane that is away loses nothing by that.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use futures_util::future::BoxFuture;
+
+/// Where a lane says that it is away: each poll of a wait for the remote that isn't over leaves that word.
+#[derive(Debug, Default)]
+pub(crate) struct Whereabouts {
+    away: AtomicBool,
+}
+
+impl Whereabouts {
+    /// Waits for something outside; the other lanes go on meanwhile.
+    pub(crate) async fn away<F: Future>(&self, wait: F) -> F::Output {
+        let mut wait = std::pin::pin!(wait);
+        poll_fn(|cx| {
+            let polled = wait.as_mut().poll(cx);
+            self.away.store(polled.is_pending(), Ordering::Relaxed);
+            polled
+        })
+        .await
+    }
+
+    /// Lets all lanes that are home come so far as this one, before what comes next leaves.
+    pub(crate) async fn line_up(&self) {
+        let mut lined_up = false;
+        self.away(poll_fn(|cx| {
+            if std::mem::replace(&mut lined_up, true) {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }))
+        .await;
+    }
+}
+
+struct Lane<'l, T> {
+    work: BoxFuture<'l, T>,
+    away: bool,
+}
+
+/// Pieces of work under way.
+pub(crate) struct Lanes<'l, T> {
+    whereabouts: &'l Whereabouts,
+    lanes: Vec<Lane<'l, T>>,
+    /// Whose turn it is of those that are away.
+    turn: usize,
+}
+
+impl<'l, T> Lanes<'l, T> {
+    pub(crate) fn new(whereabouts: &'l Whereabouts) -> Self {
+        Self {
+            whereabouts,
+            lanes: Vec::new(),
+            turn: 0,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// Adds a piece of work, which begins at the next [`Lanes::next`].
+    pub(crate) fn push(&mut self, work: impl Future<Output = T> + Send + 'l) {
+        self.lanes.push(Lane {
+            work: Box::pin(work),
+            away: false,
+        });
+    }
+
+    /// What the first to end comes to; `None` where there is none.
+    pub(crate) async fn next(&mut self) -> Option<T> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        if self.lanes.is_empty() {
+            return Poll::Ready(None);
+        }
+        // Whoever is home first.
+        while let Some(index) = self.lanes.iter().position(|lane| !lane.away) {
+            match self.poll_lane(index, cx) {
+                Poll::Ready(done) => return Poll::Ready(Some(done)),
+                Poll::Pending if self.lanes[index].away => {}
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        // Then those that are away, in turn: the order is the same however often one of them had to be polled.
+        for _ in 0..self.lanes.len() {
+            let index = self.turn % self.lanes.len();
+            self.turn = index + 1;
+            match self.poll_lane(index, cx) {
+                Poll::Ready(done) => {
+                    self.turn = index;
+                    return Poll::Ready(Some(done));
+                }
+                Poll::Pending if self.lanes[index].away => {}
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Pending
+    }
+
+    fn poll_lane(&mut self, index: usize, cx: &mut Context<'_>) -> Poll<T> {
+        self.whereabouts.away.store(false, Ordering::Relaxed);
+        let lane = &mut self.lanes[index];
+        let polled = Pin::as_mut(&mut lane.work).poll(cx);
+        lane.away = self.whereabouts.away.load(Ordering::Relaxed);
+        if polled.is_ready() {
+            drop(self.lanes.remove(index));
+        }
+        polled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+    use std::sync::atomic::AtomicUsize;
+
+    /// Pending so many times.
+    async fn pauses(count: usize) {
+        let mut left = count;
+        poll_fn(|cx| {
+            if left == 0 {
+                return Poll::Ready(());
+            }
+            left -= 1;
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn requests_overlap_and_what_is_done_here_never_does() {
+        let whereabouts = Whereabouts::default();
+        let (home, most_away, out) = (
+            AtomicUsize::new(0),
+            AtomicUsize::new(0),
+            AtomicUsize::new(0),
+        );
+        let log = Mutex::new(Vec::new());
+        let mut lanes = Lanes::new(&whereabouts);
+        for n in 0..5_usize {
+            let (home, most_away, out) = (&home, &most_away, &out);
+            let (log, whereabouts) = (&log, &whereabouts);
+            lanes.push(async move {
+                for _ in 0..3 {
+                    assert_eq!(home.fetch_add(1, Ordering::Relaxed), 0);
+                    pauses(n % 3).await;
+                    home.fetch_sub(1, Ordering::Relaxed);
+                    whereabouts.line_up().await;
+                    most_away.fetch_max(out.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+                    whereabouts.away(pauses(4 - n)).await;
+                    out.fetch_sub(1, Ordering::Relaxed);
+                }
+                log.lock().unwrap().push(n);
+                n
+            });
+        }
+        let mut ended = Vec::new();
+        while let Some(n) = lanes.next().await {
+            ended.push(n);
+        }
+        assert_eq!(ended, *log.lock().unwrap());
+        assert_eq!((ended.len(), lanes.len()), (5, 0));
+        assert!(most_away.load(Ordering::Relaxed) > 2);
+    }
+
+    #[tokio::test]
+    async fn nothing_leaves_while_somebody_is_home() {
+        let whereabouts = Whereabouts::default();
+        let log = Mutex::new(Vec::new());
+        let mut lanes = Lanes::new(&whereabouts);
+        for n in 0..3 {
+            let (log, whereabouts) = (&log, &whereabouts);
+            lanes.push(async move {
+                pauses(n).await;
+                log.lock().unwrap().push(format!("{n} is ready"));
+                whereabouts.line_up().await;
+                log.lock().unwrap().push(format!("{n} leaves"));
+            });
+        }
+        while lanes.next().await.is_some() {}
+        let expected = [
+            "0 is ready",
+            "1 is ready",
+            "2 is ready",
+            "0 leaves",
+            "1 leaves",
+            "2 leaves",
+        ];
+        assert_eq!(*log.lock().unwrap(), expected);
+    }
+}
