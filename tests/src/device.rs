@@ -14,8 +14,8 @@ use async_trait::async_trait;
 use moonforge_testkit::proxy::{Fault, FaultProxy, Matcher, Seen};
 use serde_json::{Value, json};
 
-pub use command_line::CommandLine;
-pub use library::Library;
+pub use command_line::{CommandLine, Running};
+pub use library::{HurriedClock, Library};
 pub use world::{Form, Weather, World};
 
 /// One edit of one path: `("set", "title", json!("Ash"))`, `("inc", "props.gold", json!(1))`, `unset`, `add`, `remove`.

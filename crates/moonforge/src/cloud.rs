@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use moonforge_embedded::{Embedded as Directory, OpenError};
-use moonforge_firestore::{DEFAULT_DATABASE, Endpoint, FirestoreConfig};
+use moonforge_firestore::{DEFAULT_DATABASE, Endpoint, FirestoreConfig, Timeouts};
 use moonforge_ports::{
     Clock, Random, RemoteError, RemoteErrorKind, RemoteStore, StaticToken, TokenProvider,
 };
@@ -133,6 +133,13 @@ impl Firestore {
     #[must_use]
     pub fn endpoint(mut self, endpoint: Endpoint) -> Self {
         self.config = self.config.endpoint(endpoint);
+        self
+    }
+
+    /// Other patience with each stage of a request.
+    #[must_use]
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.config = self.config.timeouts(timeouts);
         self
     }
 }

@@ -72,7 +72,7 @@ pub use documents::Documents;
 pub use edits::{Edit, array_remove, array_union, increment, set, unset};
 pub use error::Error;
 pub use forge::Moonforge;
-pub use moonforge_firestore::Endpoint;
+pub use moonforge_firestore::{Endpoint, Timeouts};
 pub use moonforge_model::{
     Adventure, AdventureId, Campaign, CampaignId, Chapter, ChapterId, Collection, CollectionConfig,
     Combatant, Conflict, ConflictContext, ConflictReason, ConflictResolver, Contested, Coords,

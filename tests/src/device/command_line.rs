@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
 use moonforge_testkit::emulator::Project;
@@ -31,21 +31,64 @@ impl CommandLine {
         }
     }
 
-    /// Runs `moonforge` with these arguments. It never waits in the runtime's own threads: the proxy needs them.
-    async fn run(&self, arguments: Vec<String>) -> Value {
-        self.run_with(arguments, String::new()).await
+    /// With another cloud.
+    #[must_use]
+    pub fn cloud(self, url: &str) -> Self {
+        Self {
+            cloud: url.to_owned(),
+            ..self
+        }
     }
 
-    async fn run_with(&self, arguments: Vec<String>, stdin: String) -> Value {
+    /// The program with these arguments, and what all calls have in common.
+    fn command(&self, arguments: &[String]) -> Command {
         let mut command = Command::new(binary());
         command
             .arg("--json")
             .arg("--db")
             .arg(&self.database)
             .args(["--cloud", &self.cloud])
-            .args(&arguments)
+            .args(arguments)
             .env("MOONFORGE_TOKEN", &self.token)
-            .env("FIRESTORE_EMULATOR_HOST", &self.host)
+            .env("FIRESTORE_EMULATOR_HOST", &self.host);
+        command
+    }
+
+    /// Starts `moonforge` with these arguments as a process that goes on by itself, and says nothing.
+    ///
+    /// # Panics
+    /// When it doesn't start.
+    pub fn start(&self, arguments: &[&str]) -> Running {
+        let child = self
+            .command(&words(arguments))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        Running(Arc::new(Mutex::new(child.expect("the binary runs"))))
+    }
+
+    /// Runs `moonforge` with these arguments: what it printed, and its exit code.
+    pub async fn call(&self, arguments: &[&str]) -> (Value, Option<i32>) {
+        self.finish(words(arguments), String::new()).await
+    }
+
+    /// Runs `moonforge` with these arguments. It never waits in the runtime's own threads: the proxy needs them.
+    async fn run(&self, arguments: Vec<String>) -> Value {
+        self.run_with(arguments, String::new()).await
+    }
+
+    async fn run_with(&self, arguments: Vec<String>, stdin: String) -> Value {
+        let (answer, code) = self.finish(arguments.clone(), stdin).await;
+        let failed = matches!(code, Some(1 | 2));
+        let says_so = answer.get("error").is_some() || answer["ok"] == false;
+        assert_eq!(failed, says_so, "{arguments:?}: {answer}");
+        answer
+    }
+
+    async fn finish(&self, arguments: Vec<String>, stdin: String) -> (Value, Option<i32>) {
+        let mut command = self.command(&arguments);
+        command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -63,10 +106,42 @@ impl CommandLine {
             let stderr = String::from_utf8_lossy(&output.stderr);
             panic!("{arguments:?}: {e}: {text}{stderr}")
         });
-        let failed = matches!(output.status.code(), Some(1 | 2));
-        let says_so = answer.get("error").is_some() || answer["ok"] == false;
-        assert_eq!(failed, says_so, "{arguments:?}: {answer}");
-        answer
+        (answer, output.status.code())
+    }
+}
+
+/// A process that goes on by itself. It ends when the last clone of this value is dropped.
+#[derive(Clone)]
+pub struct Running(Arc<Mutex<Child>>);
+
+impl Running {
+    /// Kills it (SIGKILL on Unix) and returns when it is gone. Says whether it had still been going on.
+    ///
+    /// # Panics
+    /// When the system refuses.
+    pub fn kill(&self) -> bool {
+        let mut child = self.0.lock().expect("no panic while held");
+        let alive = child.try_wait().expect("a child of ours").is_none();
+        child.kill().expect("a child of ours");
+        child.wait().expect("a child of ours");
+        alive
+    }
+
+    /// Whether it still goes on.
+    ///
+    /// # Panics
+    /// When the system doesn't say.
+    pub fn goes_on(&self) -> bool {
+        let mut child = self.0.lock().expect("no panic while held");
+        child.try_wait().expect("a child of ours").is_none()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if Arc::strong_count(&self.0) == 1 {
+            self.kill();
+        }
     }
 }
 

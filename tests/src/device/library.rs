@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use moonforge::ports::Clock;
 use moonforge::{
-    Endpoint, Error, Firestore, JournalEntry, Moonforge, OutboxEntry, PatchOp, ScopeChange,
-    StoredDoc, SyncOptions, SystemClock, Timestamp, Written, fixed_token,
+    Cadence, Endpoint, Error, Firestore, JournalEntry, Moonforge, OutboxEntry, PatchOp,
+    ScopeChange, StoredDoc, SyncOptions, SystemClock, Timestamp, Written, fixed_token,
 };
 use moonforge_testkit::emulator::Project;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ use super::{Edit, Person};
 
 /// The machine's clock, but waiting takes a tenth of its time.
 #[derive(Default)]
-struct HurriedClock(SystemClock);
+pub struct HurriedClock(SystemClock);
 
 #[async_trait]
 impl Clock for HurriedClock {
@@ -40,6 +40,8 @@ impl Clock for HurriedClock {
 pub struct Library {
     path: PathBuf,
     cloud: Firestore,
+    clock: Arc<dyn Clock>,
+    cadence: Cadence,
     options: SyncOptions,
     open: Mutex<Option<Moonforge>>,
 }
@@ -49,9 +51,16 @@ impl Library {
     pub fn new(project: &Project, uid: &str, path: &Path, proxy: SocketAddr) -> Self {
         let token = fixed_token(project.user_token(uid).into());
         let place = Endpoint::Emulator(proxy.to_string());
+        Self::on(path, Firestore::new(project.id(), token).endpoint(place))
+    }
+
+    /// The database at `path`, kept in step with this cloud.
+    pub fn on(path: &Path, cloud: Firestore) -> Self {
         Self {
             path: path.to_owned(),
-            cloud: Firestore::new(project.id(), token).endpoint(place),
+            cloud,
+            clock: Arc::new(HurriedClock::default()),
+            cadence: Cadence::default(),
             options: SyncOptions::default(),
             open: Mutex::default(),
         }
@@ -63,14 +72,31 @@ impl Library {
         Self { options, ..self }
     }
 
-    async fn open(&self) -> Moonforge {
+    /// By this clock.
+    #[must_use]
+    pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// At this pace in the background.
+    #[must_use]
+    pub fn cadence(self, cadence: Cadence) -> Self {
+        Self { cadence, ..self }
+    }
+
+    /// The database, opened at the first call.
+    ///
+    /// # Panics
+    /// When it doesn't open.
+    pub async fn open(&self) -> Moonforge {
         let mut open = self.open.lock().await;
         if let Some(forge) = &*open {
             return forge.clone();
         }
         let forge = Moonforge::builder(&self.path)
             .cloud(self.cloud.clone())
-            .clock(Arc::new(HurriedClock::default()))
+            .clock(self.clock.clone())
+            .cadence(self.cadence.clone())
             .open()
             .await
             .expect("the file opens");

@@ -1,6 +1,7 @@
 //! One test's world: a project of its own under our rules, and devices in it.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -96,6 +97,22 @@ impl World {
             self.weather,
             self.asides.clone(),
         )
+    }
+
+    /// A new device of `uid` that is used in a way of its own: `person` is told the file and the proxy's address.
+    pub async fn device_with<P: Person + 'static>(
+        &self,
+        uid: &str,
+        name: &str,
+        person: impl FnOnce(&Path, SocketAddr) -> P,
+    ) -> (Device, Arc<P>) {
+        let proxy = Arc::new(FaultProxy::start(self.project.host()).await);
+        let path = self.file(name);
+        let person = Arc::new(person(&path, proxy.addr()));
+        let used = person.clone();
+        let asides = self.asides.clone();
+        let device = Device::new(uid, path, proxy, used, self.weather, asides);
+        (device, person)
     }
 
     fn person(&self, form: Form, uid: &str, path: &Path, proxy: &FaultProxy) -> Arc<dyn Person> {

@@ -62,6 +62,11 @@ impl Matcher {
         self.times(u32::MAX)
     }
 
+    /// Whether it strikes no request any more.
+    pub(super) fn is_spent(&self) -> bool {
+        self.times == 0
+    }
+
     /// Whether this request is struck. Counts it if it is one of the matcher's.
     pub(super) fn strikes(&mut self, path: &str, body: &[u8]) -> bool {
         if self.times == 0 || !path.ends_with(&self.suffix) || !contains(body, self.text.as_bytes())
@@ -86,6 +91,11 @@ fn contains(body: &[u8], text: &[u8]) -> bool {
 pub enum Fault {
     /// The connection closes; nothing reaches the other side.
     Drop,
+    /// The connection is reset; nothing reaches the other side.
+    Reset,
+    /// The request is carried out, and once more; the second answer is told. So do boxes on the way that repeat what took
+    /// long.
+    Twice,
     /// The request is carried out; the connection closes in place of the answer.
     LoseAnswer,
     /// The connection closes, and the request is carried out this much later.
@@ -98,6 +108,10 @@ pub enum Fault {
     Stall(Duration),
     /// The answer's headers and so many bytes of its body come; the rest comes after the pause.
     StallBody(usize, Duration),
+    /// The answer's headers come, and its body in pieces of so many bytes with this pause between them.
+    Trickle(usize, Duration),
+    /// So many bytes of the answer's status line and headers come; then the connection closes.
+    CutHead(usize),
     /// The answer's headers and so many bytes of its body come; then the connection closes.
     Cut(usize),
     /// The answer's body ends after so many bytes, and HTTP says that this was all.
@@ -137,6 +151,15 @@ impl Reply {
         Self {
             body: format!("[{}]", self.body),
             ..self
+        }
+    }
+
+    /// HTTP 200 with a body that isn't Firestore's.
+    pub fn garbage(body: &str) -> Self {
+        Self {
+            code: 200,
+            headers: vec![("Content-Type".to_owned(), "application/json".to_owned())],
+            body: body.to_owned(),
         }
     }
 

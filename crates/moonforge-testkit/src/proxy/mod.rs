@@ -5,6 +5,7 @@
 
 mod fault;
 mod http;
+mod serve;
 #[cfg(test)]
 mod tests;
 
@@ -13,17 +14,14 @@ use std::io::Result;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use tokio::io::{AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 pub use fault::{Fault, Matcher, Reply};
 use http::Message;
-
-const PAGE: &str = "<!doctype html><html><title>Welcome</title><body>Please sign in.</body></html>";
 
 /// A fault, and which requests it strikes.
 #[derive(Clone, Debug)]
@@ -49,12 +47,24 @@ pub struct Seen {
 
 type Edit = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// What is to happen to a request.
+struct Arrival {
+    /// Its place among those seen.
+    number: usize,
+    before: Option<Edit>,
+    after: Option<Edit>,
+    fault: Option<Fault>,
+}
+
 /// A running proxy. It ends when this value is dropped.
 #[derive(Debug)]
 pub struct FaultProxy {
     addr: SocketAddr,
     shared: Arc<Shared>,
-    listening: AbortHandle,
+    /// `None` while nobody listens.
+    listening: Mutex<Option<JoinHandle<()>>>,
+    /// Keeps the port meanwhile.
+    _place: TcpSocket,
 }
 
 struct Shared {
@@ -62,6 +72,8 @@ struct Shared {
     state: Mutex<State>,
     /// How many requests are under way, late ones included.
     busy: watch::Sender<usize>,
+    /// Whether connections are taken and kept.
+    open: watch::Sender<bool>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -76,6 +88,7 @@ impl std::fmt::Debug for Shared {
 struct State {
     rules: Vec<Rule>,
     edits: Vec<(Matcher, Edit)>,
+    afters: Vec<(Matcher, Edit)>,
     seen: Vec<Seen>,
 }
 
@@ -85,32 +98,52 @@ impl FaultProxy {
     /// # Panics
     /// When there is no free port, or no Tokio runtime.
     pub async fn start(upstream: impl Into<String>) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0))
-            .await
-            .expect("a free port");
-        let addr = listener
-            .local_addr()
-            .expect("a bound socket has an address");
-        let shared = Arc::new(Shared {
-            upstream: upstream.into(),
-            state: Mutex::default(),
-            busy: watch::Sender::new(0),
-        });
-        let serving = Arc::clone(&shared);
-        let listening = tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let shared = Arc::clone(&serving);
-                tokio::spawn(async move {
-                    // A connection that breaks, on either side, is what this proxy is about.
-                    let _ = serve(&shared, client).await;
-                });
-            }
-        });
-        Self {
+        let place = socket(([127, 0, 0, 1], 0).into()).expect("a free port");
+        let addr = place.local_addr().expect("a bound socket has an address");
+        let proxy = Self {
             addr,
-            shared,
-            listening: listening.abort_handle(),
+            shared: Arc::new(Shared {
+                upstream: upstream.into(),
+                state: Mutex::default(),
+                busy: watch::Sender::new(0),
+                open: watch::Sender::new(false),
+            }),
+            listening: Mutex::default(),
+            _place: place,
+        };
+        proxy.up().await;
+        proxy
+    }
+
+    /// Nobody listens any more: connections that are there end after the answer that they wait for, new ones are refused.
+    ///
+    /// # Panics
+    /// When a thread panicked in this proxy.
+    pub async fn down(&self) {
+        self.shared.open.send_replace(false);
+        let listening = self.listening().take();
+        if let Some(listening) = listening {
+            listening.abort();
+            // The port is free when the task is gone; that it was cancelled is what was asked for.
+            let _ = listening.await;
         }
+    }
+
+    /// Listens again after [`FaultProxy::down`], at the same address.
+    ///
+    /// # Panics
+    /// When it can't.
+    pub async fn up(&self) {
+        self.down().await;
+        let listener = socket(self.addr).and_then(|socket| socket.listen(1024));
+        let listener = listener.expect("the port was kept");
+        self.shared.open.send_replace(true);
+        let task = tokio::spawn(accept(listener, Arc::clone(&self.shared)));
+        *self.listening() = Some(task);
+    }
+
+    fn listening(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.listening.lock().expect("no panic while held")
     }
 
     /// Where it listens.
@@ -133,11 +166,25 @@ impl FaultProxy {
         self.shared.state().edits.push((when, Box::pin(edit)));
     }
 
+    /// Runs `edit` when the first request that `when` matches was carried out (or befell whatever fault strikes it), before
+    /// its answer leaves.
+    pub fn before_answer(&self, when: Matcher, edit: impl Future<Output = ()> + Send + 'static) {
+        self.shared.state().afters.push((when, Box::pin(edit)));
+    }
+
     /// Takes away all rules and edits that are left.
     pub fn heal(&self) {
         let mut state = self.shared.state();
         state.rules.clear();
         state.edits.clear();
+        state.afters.clear();
+    }
+
+    /// How many rules and edits still wait for a request.
+    pub fn armed(&self) -> usize {
+        let state = self.shared.state();
+        let rules = state.rules.iter().filter(|rule| !rule.when.is_spent());
+        rules.count() + state.edits.len() + state.afters.len()
     }
 
     /// The requests so far, in the order in which they came.
@@ -165,7 +212,29 @@ impl FaultProxy {
 
 impl Drop for FaultProxy {
     fn drop(&mut self) {
-        self.listening.abort();
+        if let Some(listening) = self.listening().take() {
+            listening.abort();
+        }
+    }
+}
+
+/// A socket at this address, which may be another's too as long as only one of them listens.
+fn socket(addr: SocketAddr) -> Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    #[cfg(unix)]
+    socket.set_reuseport(true)?;
+    socket.bind(addr)?;
+    Ok(socket)
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    while let Ok((client, _)) = listener.accept().await {
+        let shared = Arc::clone(&shared);
+        tokio::spawn(async move {
+            // A connection that breaks, on either side, is what this proxy is about.
+            let _ = serve::serve(&shared, client).await;
+        });
     }
 }
 
@@ -175,7 +244,7 @@ impl Shared {
     }
 
     /// Notes a request, and finds what is to happen to it.
-    fn arrive(&self, request: &Message) -> (usize, Option<Edit>, Option<Fault>) {
+    fn arrive(&self, request: &Message) -> Arrival {
         let (method, path) = request.target();
         let state = &mut *self.state();
         let seen = Seen {
@@ -185,17 +254,22 @@ impl Shared {
             told: None,
         };
         state.seen.push(seen);
-        let edit = state
-            .edits
-            .iter_mut()
-            .position(|(when, _)| when.strikes(path, &request.body));
-        let edit = edit.map(|index| state.edits.remove(index).1);
+        let due = |edits: &mut Vec<(Matcher, Edit)>| {
+            let strikes = |(when, _): &mut (Matcher, Edit)| when.strikes(path, &request.body);
+            let index = edits.iter_mut().position(strikes)?;
+            Some(edits.remove(index).1)
+        };
+        let (before, after) = (due(&mut state.edits), due(&mut state.afters));
         let rule = state
             .rules
             .iter_mut()
             .position(|rule| rule.when.strikes(path, &request.body));
-        let fault = rule.map(|index| state.rules[index].fault.clone());
-        (state.seen.len() - 1, edit, fault)
+        Arrival {
+            number: state.seen.len() - 1,
+            before,
+            after,
+            fault: rule.map(|index| state.rules[index].fault.clone()),
+        }
     }
 
     async fn forward(&self, number: usize, request: &Message) -> Result<Message> {
@@ -208,137 +282,4 @@ impl Shared {
         self.state().seen[number].upstream = answer.status();
         Ok(answer)
     }
-}
-
-/// Counts a request as under way for as long as it lives.
-struct Busy(Arc<Shared>);
-
-impl Busy {
-    fn new(shared: &Arc<Shared>) -> Self {
-        shared.busy.send_modify(|count| *count += 1);
-        Self(Arc::clone(shared))
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.busy.send_modify(|count| *count -= 1);
-    }
-}
-
-async fn serve(shared: &Arc<Shared>, client: TcpStream) -> Result<()> {
-    let (reader, mut writer) = client.into_split();
-    let mut reader = BufReader::new(reader);
-    while let Some(request) = Message::read_request(&mut reader).await? {
-        let busy = Busy::new(shared);
-        let (number, edit, fault) = shared.arrive(&request);
-        if let Some(edit) = edit {
-            edit.await;
-        }
-        let Some((answer, body)) = outcome(shared, number, request, fault, busy).await? else {
-            return Ok(());
-        };
-        shared.state().seen[number].told = answer.status();
-        writer
-            .write_all(&answer.head(body.length, "keep-alive"))
-            .await?;
-        writer.write_all(&answer.body[..body.first]).await?;
-        match body.then {
-            Then::GoOn => {}
-            Then::Close => return Ok(()),
-            Then::Pause(span) => {
-                pause(span).await;
-                writer.write_all(&answer.body[body.first..]).await?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// How an answer's body is sent.
-struct Body {
-    /// What its headers say of its length.
-    length: usize,
-    /// How many bytes are sent at once.
-    first: usize,
-    then: Then,
-}
-
-enum Then {
-    GoOn,
-    Close,
-    Pause(Duration),
-}
-
-/// What the client is answered, and how; `None` where its connection closes.
-async fn outcome(
-    shared: &Arc<Shared>,
-    number: usize,
-    request: Message,
-    fault: Option<Fault>,
-    busy: Busy,
-) -> Result<Option<(Message, Body)>> {
-    let reply = |r: Reply| Message::answer(r.code, &r.headers, &r.body);
-    let mut answer = match &fault {
-        Some(Fault::Drop) => return Ok(None),
-        Some(Fault::DeliverLate(span)) => {
-            let (shared, span) = (Arc::clone(shared), *span);
-            tokio::spawn(async move {
-                pause(span).await;
-                // Nobody waits for the answer; that it came is in `seen`.
-                let _ = shared.forward(number, &request).await;
-                drop(busy);
-            });
-            return Ok(None);
-        }
-        Some(Fault::Status(r)) => reply(r.clone()),
-        Some(Fault::Html) => {
-            let headers = [("Content-Type".to_owned(), "text/html".to_owned())];
-            Message::answer(200, &headers, PAGE)
-        }
-        _ => shared.forward(number, &request).await?,
-    };
-    let whole = |answer: &Message| Body {
-        length: answer.body.len(),
-        first: answer.body.len(),
-        then: Then::GoOn,
-    };
-    let mut body = whole(&answer);
-    match fault {
-        Some(Fault::LoseAnswer) => return Ok(None),
-        Some(Fault::StatusAfter(r)) => {
-            answer = reply(r);
-            body = whole(&answer);
-        }
-        Some(Fault::Stall(span)) => pause(span).await,
-        Some(Fault::StallBody(bytes, span)) => {
-            body.first = bytes.min(body.length);
-            body.then = Then::Pause(span);
-        }
-        Some(Fault::Cut(bytes)) => {
-            body.first = bytes.min(body.length);
-            body.then = Then::Close;
-        }
-        Some(Fault::Truncate(bytes)) => {
-            answer.body.truncate(bytes);
-            body = whole(&answer);
-        }
-        Some(Fault::ErrorElementAtEnd(r)) => {
-            let text = String::from_utf8_lossy(&answer.body).into_owned();
-            if let Some(elements) = text.trim_end().strip_suffix(']') {
-                answer.body = format!("{elements},{}]", r.body).into_bytes();
-                body = whole(&answer);
-            }
-        }
-        _ => {}
-    }
-    Ok(Some((answer, body)))
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test's fault lasts in real time"
-)]
-async fn pause(span: Duration) {
-    tokio::time::sleep(span).await;
 }

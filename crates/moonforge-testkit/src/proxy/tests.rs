@@ -179,6 +179,50 @@ async fn an_answer_is_held_cut_shortened_or_given_an_error_at_its_end() {
 }
 
 #[tokio::test]
+async fn an_answer_is_cut_in_its_head_or_trickles() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.with(Fault::CutHead(20)).await, None);
+    assert_eq!(bench.server.count(), 1);
+    let trickle = Fault::Trickle(5, Duration::from_millis(5));
+    assert_eq!(bench.with(trickle).await, whole());
+}
+
+#[tokio::test]
+async fn a_reset_request_never_arrives_and_one_delivered_twice_does_so() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.with(Fault::Reset).await, None);
+    assert_eq!(bench.server.count(), 0);
+    assert_eq!(bench.with(Fault::Twice).await, whole());
+    assert_eq!(bench.server.count(), 2);
+    assert_eq!(bench.proxy.count("commit"), 2, "the client sent each once");
+}
+
+#[tokio::test]
+async fn nobody_listens_while_it_is_down() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.post("commit").await, whole());
+    bench.proxy.down().await;
+    let refused = bench.client.post(format!("http://{}/", bench.proxy.addr()));
+    assert!(refused.send().await.unwrap_err().is_connect());
+    bench.proxy.up().await;
+    assert_eq!(bench.post("commit").await, whole());
+    assert_eq!(bench.server.count(), 2);
+}
+
+#[tokio::test]
+async fn what_comes_before_an_answer_finds_the_request_carried_out() {
+    let bench = Bench::new().await;
+    let server = bench.server.clone();
+    let found = Arc::new(AtomicUsize::new(0));
+    let noted = Arc::clone(&found);
+    let note = async move { noted.store(server.count(), Ordering::SeqCst) };
+    bench.proxy.before_answer(Matcher::any().skip(1), note);
+    assert_eq!(bench.post("get").await, whole());
+    assert_eq!(bench.with(Fault::LoseAnswer).await, None);
+    assert_eq!(found.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
 async fn a_rule_strikes_the_requests_that_it_names() {
     let bench = Bench::new().await;
     bench
@@ -194,6 +238,7 @@ async fn a_rule_strikes_the_requests_that_it_names() {
         told.push(bench.post(path).await.is_some());
     }
     assert_eq!(told, [true, true, false, false, false, false, true]);
+    assert_eq!(bench.proxy.armed(), 1, "one is used up");
     bench.proxy.heal();
     assert_eq!(bench.post("get").await, whole());
 }
