@@ -22,6 +22,8 @@ mod merge_carry;
 #[cfg(test)]
 mod merge_deep_properties;
 #[cfg(test)]
+mod merge_entry_tests;
+#[cfg(test)]
 mod merge_map_tests;
 mod merge_path;
 #[cfg(test)]

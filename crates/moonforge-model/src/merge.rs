@@ -274,6 +274,16 @@ fn merge_paths(
             }
         }
     }
+    // Where an entry lost to its removal, what was set inside it is carried or goes with it.
+    let lost: Vec<FieldPath> = decided
+        .iter()
+        .filter(|(_, _, decision)| decision.outcome == Outcome::Lost)
+        .map(|(path, _, _)| path.clone())
+        .collect();
+    decided.retain(|(path, _, _)| {
+        let entry = paths.entry_not_there(path);
+        entry.is_none_or(|entry| !lost.iter().any(|path| path.covers(&entry)))
+    });
     let mut now = theirs.fields.clone();
     let mut resurrected: Vec<FieldPath> = Vec::new();
     let mut merged = Vec::with_capacity(rows.len());

@@ -23,7 +23,8 @@ impl PathMerge<'_> {
         resurrected: &mut Vec<FieldPath>,
         conflicts: &mut Vec<Conflict>,
     ) -> Option<PatchOp> {
-        if let Some(entry) = self.removed_entry(op.path()) {
+        let gone = self.removed_entry(op.path());
+        if let Some(entry) = gone.or_else(|| self.lost_entry(op.path(), now)) {
             return self.carry_into_removed(op, entry, edited_at, resurrected, conflicts);
         }
         let there = Self::at(now, op.path());
@@ -62,14 +63,28 @@ impl PathMerge<'_> {
 
     /// The entry of a keyed map that holds `path` and that they removed.
     pub(crate) fn removed_entry(&self, path: &FieldPath) -> Option<FieldPath> {
+        let entry = self.entry_not_there(path)?;
+        let base = self.base.map(|b| &b.fields);
+        base.is_some_and(|base| value_at(base, &entry).is_some())
+            .then_some(entry)
+    }
+
+    /// The entry of a keyed map that holds `path`, where theirs has none of that name.
+    pub(crate) fn entry_not_there(&self, path: &FieldPath) -> Option<FieldPath> {
         let entry = self
             .config
             .keyed_entry(path)
             .filter(|entry| entry != path)?;
-        let had = self
-            .base
-            .is_some_and(|b| value_at(&b.fields, &entry).is_some());
-        (had && value_at(&self.theirs.fields, &entry).is_none()).then_some(entry)
+        value_at(&self.theirs.fields, &entry)
+            .is_none()
+            .then_some(entry)
+    }
+
+    /// The entry that holds `path` and that we made, where theirs of that name is removed, and our making of it lost to that.
+    fn lost_entry(&self, path: &FieldPath, now: &Fields) -> Option<FieldPath> {
+        let entry = self.entry_not_there(path)?;
+        let ours = value_at(self.ours, &entry).is_some() && value_at(now, &entry).is_none();
+        (ours && self.changed(&entry)).then_some(entry)
     }
 
     /// A change inside an entry against its removal: the winner brings the whole entry back or lets it go.
