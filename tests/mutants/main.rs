@@ -3,12 +3,11 @@
 //! `MUTANT=strict-cursor` tries that one alone; `SIMULATE_FIRST_SEED` and `SIMULATE_SEEDS` say where to begin and how many
 //! seeds to play.
 
-use std::panic::{catch_unwind, set_hook, take_hook};
-use std::sync::Mutex;
+use std::panic::{set_hook, take_hook};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use moonforge_e2e::simulation::play;
+use moonforge_e2e::simulation::{Script, on_all_cores, play};
 use moonforge_model::mutant::{Mutant, plant};
 
 fn variable(name: &str, default: u64) -> u64 {
@@ -20,34 +19,23 @@ fn variable(name: &str, default: u64) -> u64 {
 
 /// The first seed that breaks an invariant, and the sentence that it breaks with.
 fn hunt(seeds: std::ops::Range<u64>) -> Option<(u64, String)> {
-    let next = AtomicU64::new(seeds.start);
-    let found: Mutex<Option<(u64, String)>> = Mutex::new(None);
-    let best = || found.lock().expect("no panic while held").clone();
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end || best().is_some_and(|(first, _)| first < seed) {
-                        return;
-                    }
-                    let Err(panic) = catch_unwind(|| play(seed)) else {
-                        continue;
-                    };
-                    let words = panic
-                        .downcast_ref::<String>()
-                        .map(String::as_str)
-                        .or_else(|| panic.downcast_ref::<&str>().copied());
-                    let line = words.and_then(|w| w.lines().next()).unwrap_or_default();
-                    let mut found = found.lock().expect("no panic while held");
-                    if found.as_ref().is_none_or(|(first, _)| seed < *first) {
-                        *found = Some((seed, line.chars().take(90).collect()));
-                    }
-                }
-            });
+    let first = AtomicU64::new(u64::MAX);
+    let found = on_all_cores(seeds, |seed| {
+        if first.load(Ordering::Relaxed) < seed {
+            return None;
         }
+        let broken = play(&Script::new(seed)).err();
+        if broken.is_some() {
+            first.fetch_min(seed, Ordering::Relaxed);
+        }
+        Some(broken.map(|broken| {
+            let line = broken.words.lines().next().unwrap_or_default();
+            line.chars().take(90).collect()
+        }))
     });
-    best()
+    found
+        .into_iter()
+        .find_map(|(seed, line)| Some((seed, line?)))
 }
 
 #[test]

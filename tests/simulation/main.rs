@@ -1,16 +1,17 @@
 //! Random histories against the invariants of the design.
 //!
-//! `SIMULATE_SEEDS` says how many seeds (200 by default), `SIMULATE_FIRST_SEED` where to begin. A seed that fails prints the
-//! command that plays it again; `SIMULATE_TRACE=1` prints its trace.
+//! `SIMULATE_SEEDS` says how many seeds (100 by default), `SIMULATE_FIRST_SEED` where to begin. A seed that fails is made
+//! smaller, and printed as the command that plays what is left of it; `SIMULATE_TRACE=1` prints its trace.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use moonforge_e2e::simulation::{Outcome, play};
+use moonforge_e2e::simulation::{Outcome, Script, on_all_cores, play, shrink};
 
 #[cfg(feature = "simulation")]
 mod coverage;
+
+/// Of so many seeds that fail, each is made smaller.
+const SHRUNK: usize = 3;
 
 fn variable(name: &str, default: u64) -> u64 {
     std::env::var(name)
@@ -19,29 +20,45 @@ fn variable(name: &str, default: u64) -> u64 {
         .unwrap_or(default)
 }
 
-/// Plays seeds on all cores: the sum of what they came to, and those that failed.
-fn play_all(seeds: std::ops::Range<u64>) -> (Outcome, Vec<u64>) {
-    let next = AtomicU64::new(seeds.start);
-    let sum = Mutex::new((Outcome::default(), Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end {
-                        return;
-                    }
-                    let played = std::panic::catch_unwind(|| play(seed));
-                    let mut sum = sum.lock().expect("no panic while held");
-                    match played {
-                        Ok(outcome) => sum.0.add(&outcome),
-                        Err(_) => sum.1.push(seed),
-                    }
-                }
-            });
+/// Plays seeds on all cores: the sum of what they came to, and those that failed, with their sentences.
+fn play_all(seeds: std::ops::Range<u64>) -> (Outcome, Vec<(Script, String)>) {
+    let (mut sum, mut failed) = (Outcome::default(), Vec::new());
+    let played = on_all_cores(seeds, |seed| {
+        let script = Script::from_env(seed);
+        let mut played = play(&script).map_err(|broken| (script, broken.words));
+        if let Ok(outcome) = &mut played {
+            outcome.trace.clear();
         }
+        Some(played)
     });
-    sum.into_inner().expect("no panic while held")
+    for (_, played) in played {
+        match played {
+            Ok(outcome) => sum.add(&outcome),
+            Err(broken) => failed.push(broken),
+        }
+    }
+    (sum, failed)
+}
+
+/// A sentence without names and numbers, of which a smaller history has others.
+fn gist(words: &str) -> Vec<&str> {
+    let plain = |word: &&str| word.chars().all(|c| c.is_ascii_lowercase());
+    words.split(' ').filter(plain).collect()
+}
+
+/// The smallest history that still fails, and its sentence.
+fn smallest(script: Script, words: &str) -> (Script, String) {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let small = shrink(script, |script| {
+        let broken = play(script)
+            .err()
+            .filter(|broken| gist(&broken.words) == gist(words))?;
+        Some(broken.outcome.happened.into_keys().collect())
+    });
+    let words = play(&small).err().map(|broken| broken.words);
+    std::panic::set_hook(hook);
+    (small, words.unwrap_or_default())
 }
 
 #[test]
@@ -51,15 +68,18 @@ fn play_all(seeds: std::ops::Range<u64>) -> (Outcome, Vec<u64>) {
 )]
 fn random_histories_keep_the_invariants() {
     let first = variable("SIMULATE_FIRST_SEED", 1);
-    let seeds = variable("SIMULATE_SEEDS", 200);
+    let seeds = variable("SIMULATE_SEEDS", 100);
     let began = Instant::now();
-    let (sum, mut failed) = play_all(first..first + seeds);
-    failed.sort_unstable();
+    let (sum, failed) = play_all(first..first + seeds);
     report(seeds, began.elapsed(), &sum);
-    for seed in &failed {
-        eprintln!(
-            "seed {seed} fails; again: SIMULATE_FIRST_SEED={seed} SIMULATE_SEEDS=1 cargo test -p moonforge-e2e --test simulation"
-        );
+    for (script, words) in failed.iter().take(SHRUNK) {
+        eprintln!("seed {} fails: {words}", script.seed);
+        let (small, words) = smallest(script.clone(), words);
+        eprintln!("  {} steps of it fail too: {words}", small.steps);
+        eprintln!("  again: {small}");
+    }
+    for (script, words) in failed.iter().skip(SHRUNK) {
+        eprintln!("seed {} fails: {words}\n  again: {script}", script.seed);
     }
     #[cfg(feature = "simulation")]
     coverage::check(seeds);
@@ -69,20 +89,22 @@ fn random_histories_keep_the_invariants() {
 fn report(seeds: u64, took: Duration, sum: &Outcome) {
     let minutes = took.as_secs_f64() / 60.0;
     println!(
-        "{seeds} seeds, {:.0} a minute: {} steps, {} edits, {} syncs, {} kills",
+        "{seeds} seeds, {:.0} a minute: {} steps, {} edits, {} syncs, {} transactions",
         seeds as f64 / minutes,
         sum.steps,
         sum.edits,
         sum.syncs,
-        sum.kills
+        sum.transactions
     );
-    let faults: Vec<_> = sum.faults.iter().map(|(k, n)| format!("{k} {n}")).collect();
-    println!("faults: {}", faults.join(", "));
+    let happened = sum.happened.iter().map(|(kind, n)| format!("{kind} {n}"));
+    let happened: Vec<_> = happened.collect();
+    println!("what happened: {}", happened.join(", "));
 }
 
 #[test]
 fn a_seed_gives_the_same_trace_each_time() {
+    let trace = |seed| play(&Script::new(seed)).expect("it holds").trace;
     for seed in 5..10 {
-        assert_eq!(play(seed).trace, play(seed).trace, "seed {seed}");
+        assert_eq!(trace(seed), trace(seed), "seed {seed}");
     }
 }

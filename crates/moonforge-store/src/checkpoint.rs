@@ -1,9 +1,10 @@
 //! How far each collection of each campaign was read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use moonforge_model::{Collection, FieldMatch, Timestamp};
 use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
 
 use crate::error::StoreError;
 use crate::open::Store;
@@ -75,33 +76,11 @@ impl Store {
                 .bind(campaign)
                 .fetch_optional(&self.inner.readers)
                 .await?;
-        let Some(row) = row else {
-            return Ok(Checkpoint {
-                generation,
-                ..Checkpoint::default()
-            });
-        };
-        let time = |column: &str| -> Result<Option<Timestamp>, StoreError> {
-            Ok(row
-                .try_get::<Option<i64>, _>(column)?
-                .map(Timestamp::from_micros))
-        };
-        let fast = match (
-            time("fast_at")?,
-            row.try_get::<Option<String>, _>("fast_id")?,
-        ) {
-            (Some(at), Some(id)) => Some(Cursor { at, id }),
-            _ => None,
-        };
-        Ok(Checkpoint {
-            fast,
-            settled: time("settled_at")?,
-            owed: time("owed_at")?,
-            owed_since: time("owed_since")?,
-            reconciled_at: time("reconciled_at")?,
-            listed_at: time("listed_at")?,
+        let nothing = Checkpoint {
             generation,
-        })
+            ..Checkpoint::default()
+        };
+        row.map_or(Ok(nothing), |row| decode(&row, generation))
     }
 
     /// The oldest place up to which a check is owed.
@@ -111,6 +90,43 @@ impl Store {
             .await?;
         Ok(oldest.map(Timestamp::from_micros))
     }
+
+    /// All checkpoints, by the collection's name and what they are a [`claim`] of.
+    pub async fn checkpoints(&self) -> Result<HashMap<(String, String), Checkpoint>, StoreError> {
+        let generation = self.scope_generation().await?;
+        let rows = sqlx::query("SELECT * FROM checkpoints")
+            .fetch_all(&self.inner.readers)
+            .await?;
+        let named = rows.iter().map(|row| {
+            let key = (row.try_get("collection")?, row.try_get("campaign_id")?);
+            Ok((key, decode(row, generation)?))
+        });
+        named.collect()
+    }
+}
+
+fn decode(row: &SqliteRow, generation: i64) -> Result<Checkpoint, StoreError> {
+    let time = |column: &str| -> Result<Option<Timestamp>, StoreError> {
+        Ok(row
+            .try_get::<Option<i64>, _>(column)?
+            .map(Timestamp::from_micros))
+    };
+    let fast = match (
+        time("fast_at")?,
+        row.try_get::<Option<String>, _>("fast_id")?,
+    ) {
+        (Some(at), Some(id)) => Some(Cursor { at, id }),
+        _ => None,
+    };
+    Ok(Checkpoint {
+        fast,
+        settled: time("settled_at")?,
+        owed: time("owed_at")?,
+        owed_since: time("owed_since")?,
+        reconciled_at: time("reconciled_at")?,
+        listed_at: time("listed_at")?,
+        generation,
+    })
 }
 
 impl WriteTx {

@@ -115,6 +115,28 @@ impl Store {
         Ok(())
     }
 
+    /// All known versions, each with its time, quarantined ones included.
+    pub async fn versions(&self) -> Result<Vec<(DocRef, Timestamp)>, StoreError> {
+        let found: Vec<(String, String, i64)> = sqlx::query_as(
+            "SELECT m.collection, m.doc_id, max(m.synced_update_time, coalesce(q.update_time, 0))
+             FROM local_metas m LEFT JOIN quarantine q ON q.doc_ref = m.doc_ref
+             WHERE m.base_state = 'known'
+             UNION ALL
+             SELECT q.collection, q.doc_id, q.update_time FROM quarantine q
+             WHERE NOT EXISTS (
+                 SELECT 1 FROM local_metas m WHERE m.doc_ref = q.doc_ref AND m.base_state = 'known')",
+        )
+        .fetch_all(&self.inner.readers)
+        .await?;
+        let version = |(collection, id, time): (String, String, i64)| {
+            Ok((
+                DocRef::parse(&collection, &id)?,
+                Timestamp::from_micros(time),
+            ))
+        };
+        found.into_iter().map(version).collect()
+    }
+
     /// Campaigns made here that the remote doesn't have yet.
     pub async fn unacknowledged_campaigns(&self) -> Result<HashSet<String>, StoreError> {
         let ids: Vec<String> = sqlx::query_scalar(
@@ -166,23 +188,30 @@ impl Store {
 
     /// Campaigns of which clean documents are held, and which aren't held themselves: left, and cleaned up since.
     pub async fn orphaned_campaigns(&self) -> Result<Vec<String>, StoreError> {
-        let mut found = std::collections::BTreeSet::new();
+        let mut selects = Vec::new();
+        let mut names = Vec::new();
         for config in self.inner.registry.iter().filter(|c| c.in_campaign) {
             let table = self.table(&config.name)?;
-            let sql = format!(
-                "SELECT DISTINCT d.campaign_id FROM {} d
-                 JOIN local_metas m ON m.doc_ref = ?1 || '/' || d.id
+            names.push(config.name.as_str());
+            selects.push(format!(
+                "SELECT d.campaign_id FROM {} d
+                 JOIN local_metas m ON m.doc_ref = ?{} || '/' || d.id
                  WHERE {} AND m.dirty = 0 AND m.base_state = 'known' AND d.campaign_id IS NOT NULL
                    AND NOT EXISTS (SELECT 1 FROM campaigns c WHERE c.id = d.campaign_id)",
-                table.name, table.only_d,
-            );
-            let ids: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
-                .bind(config.name.as_str())
-                .fetch_all(&self.inner.readers)
-                .await?;
-            found.extend(ids);
+                table.name,
+                names.len(),
+                table.only_d,
+            ));
         }
-        Ok(found.into_iter().collect())
+        if selects.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sql = format!("{} ORDER BY 1", selects.join(" UNION "));
+        let mut query = sqlx::query_scalar(sqlx::AssertSqlSafe(sql));
+        for name in names {
+            query = query.bind(name);
+        }
+        Ok(query.fetch_all(&self.inner.readers).await?)
     }
 
     /// Lets go of the clean documents of a campaign that players may not see.

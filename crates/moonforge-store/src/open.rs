@@ -50,6 +50,8 @@ pub struct StoreOptions {
     pub resolver: Option<Arc<dyn ConflictResolver>>,
     /// How many rows may wait in the outbox.
     pub outbox_limits: OutboxLimits,
+    /// Connections that read beside the one that writes; with none, reads wait for it. A connection costs a thread.
+    pub readers: u32,
     /// Called around each write transaction; for tests.
     pub probe: Option<Arc<dyn TransactionProbe>>,
 }
@@ -65,6 +67,7 @@ impl StoreOptions {
             busy_timeout: Duration::from_secs(10),
             resolver: None,
             outbox_limits: OutboxLimits::default(),
+            readers: 4,
             probe: None,
         }
     }
@@ -118,7 +121,8 @@ impl Store {
         let connect = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(false);
-        let store = Self::connect(connect, Some(path), 4, migrated, options).await;
+        let readers = options.readers;
+        let store = Self::connect(connect, Some(path), readers, migrated, options).await;
         drop(lock);
         store
     }

@@ -1,6 +1,6 @@
 //! Which campaigns an account is in, and what of them it may see.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use futures_util::StreamExt;
 use moonforge_model::mutant::{Mutant, planted};
@@ -10,7 +10,7 @@ use moonforge_model::{
 use moonforge_ports::{
     Filter, QueryEvent, RemoteDocument, RemoteError, RemoteErrorKind, RemoteQuery,
 };
-use moonforge_store::{StoreError, claim};
+use moonforge_store::{Checkpoint, StoreError, claim};
 use serde_json::Value;
 
 use crate::apply::{Incoming, Seen};
@@ -209,6 +209,7 @@ impl Run<'_> {
     /// What to ask for: collections by campaigns that were read equally far.
     pub(crate) async fn groups(&self, listing: &Listing) -> Result<Vec<Group>, Failure> {
         let mut groups: Vec<Group> = Vec::new();
+        let mut kept = self.store.checkpoints().await?;
         let registry = self.store.registry();
         for config in registry.iter() {
             let Some(seen) = listing.sights.as_ref().filter(|_| config.in_campaign) else {
@@ -217,7 +218,7 @@ impl Run<'_> {
                 }
                 for of_document in listing.questions(registry, config, None) {
                     let every = (EVERY.to_owned(), false);
-                    let group = self.group(listing, config, every, of_document).await?;
+                    let group = group(&mut kept, listing, config, every, of_document);
                     groups.push(group);
                 }
                 continue;
@@ -229,7 +230,7 @@ impl Run<'_> {
                 }
                 for of_document in listing.questions(registry, config, Some(campaign)) {
                     let of = (campaign.clone(), restricted);
-                    let one = self.group(listing, config, of, of_document).await?;
+                    let one = group(&mut kept, listing, config, of, of_document);
                     let fits = |g: &&mut Group| {
                         g.collection == one.collection
                             && g.restricted == one.restricted
@@ -246,24 +247,25 @@ impl Run<'_> {
         }
         Ok(groups)
     }
+}
 
-    async fn group(
-        &self,
-        listing: &Listing,
-        config: &CollectionConfig,
-        (campaign, restricted): (String, bool),
-        of_document: Vec<FieldMatch>,
-    ) -> Result<Group, StoreError> {
-        let claim = claim(&campaign, &of_document);
-        let mut checkpoint = self.store.checkpoint(&config.name, &claim).await?;
-        checkpoint.generation = listing.generation;
-        Ok(Group {
-            collection: config.name.clone(),
-            campaigns: vec![campaign],
-            restricted,
-            of_document,
-            checkpoint,
-        })
+/// One campaign's part of a collection, where it was read to.
+fn group(
+    kept: &mut HashMap<(String, String), Checkpoint>,
+    listing: &Listing,
+    config: &CollectionConfig,
+    (campaign, restricted): (String, bool),
+    of_document: Vec<FieldMatch>,
+) -> Group {
+    let of = (config.name.to_string(), claim(&campaign, &of_document));
+    let mut checkpoint = kept.remove(&of).unwrap_or_default();
+    checkpoint.generation = listing.generation;
+    Group {
+        collection: config.name.clone(),
+        campaigns: vec![campaign],
+        restricted,
+        of_document,
+        checkpoint,
     }
 }
 

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use moonforge_model::{DocRef, Fields, PatchOp, value_at};
-use moonforge_store::StoreError;
+use moonforge_store::{Store, StoreError};
 use serde_json::{Value, json};
 
 use super::device::Device;
 use super::oracle::Edit;
-use super::world::{Profile, World};
+use super::profile::Profile;
+use super::world::World;
 
-fn doc(collection: &str, id: &str) -> DocRef {
+pub(crate) fn doc(collection: &str, id: &str) -> DocRef {
     DocRef::parse(collection, id).expect("a sound name")
 }
 
@@ -21,7 +22,7 @@ fn fields(value: Value) -> Fields {
     }
 }
 
-fn path(text: &str) -> moonforge_model::FieldPath {
+pub(crate) fn path(text: &str) -> moonforge_model::FieldPath {
     text.parse().expect("a sound path")
 }
 
@@ -31,13 +32,7 @@ impl World {
         if self.rng.one_in(4) && self.save_form(device).await {
             return;
         }
-        // What an eraser strikes, and what is crowded, is to be something that many write; what is late, one of many that
-        // are asked for together.
-        let (campaigns, entities) = match self.profile {
-            Profile::Erasers | Profile::Crowded => (1, 1),
-            Profile::SlowCommits => (1, 6),
-            _ => (2, 3),
-        };
+        let (campaigns, entities) = self.profile.breadth();
         let campaign = format!("c{}", self.rng.below(campaigns));
         let entity = format!("{campaign}-e{}", self.rng.below(entities));
         let entity = doc("entities", &entity);
@@ -58,7 +53,11 @@ impl World {
             _ => entity,
         };
         let unique = self.unique(device);
-        let store = device.store();
+        // Sometimes it is another process on the same file that writes.
+        let store = match device.second() {
+            Some(second) if self.rng.one_in(2) => second,
+            _ => device.store(),
+        };
         let at = device.engine().edit_time().await.expect("the store reads");
         let view = {
             let target = target.clone();
@@ -66,7 +65,7 @@ impl World {
                 store.write(move |tx| Box::pin(async move { Ok(tx.load(&target).await?.view()) }));
             match load.await {
                 Ok(view) => view,
-                Err(StoreError::Interrupted) => return,
+                Err(StoreError::Interrupted | StoreError::DiskFull) => return,
                 Err(error) => panic!("{error:?}"),
             }
         };
@@ -109,60 +108,41 @@ impl World {
                 )
             }
         };
-        self.note(device, target, edit, result);
+        let written = result.is_ok().then(|| edit.clone());
+        self.note(device, target.clone(), edit, result);
+        if let Some(Edit::Set { path, value, .. }) = written.filter(|_| self.rng.one_in(4)) {
+            reads_see_ones_own_writes(&device.store(), &target, &path, &value).await;
+        }
     }
 
     /// A value that nobody else writes.
-    fn unique(&self, device: &Device) -> String {
-        let mut outcome = self.outcome.lock().expect("no panic while held");
-        outcome.edits += 1;
-        format!("{}-{}", device.name, outcome.edits)
+    pub(crate) fn unique(&self, device: &Device) -> String {
+        let number = self.trace.with(|outcome| {
+            outcome.edits += 1;
+            outcome.edits
+        });
+        format!("{}-{number}", device.name)
     }
 
-    /// Saves what was open on the screen, with one field changed, over whatever came since. False where nothing was open.
-    async fn save_form(self: &Arc<Self>, device: &Arc<Device>) -> bool {
-        let form = device.form.lock().expect("no panic while held").take();
-        let Some((target, read)) = form else {
-            return false;
-        };
-        let unique = self.unique(device);
-        let field = match target.collection.as_str() {
-            "scenes" | "sessions" => "title",
-            "secrets" => "info",
-            _ => "name",
-        };
-        let mut left = read.clone();
-        left.insert(field.to_owned(), unique.as_str().into());
-        self.oracle
-            .lock()
-            .expect("no panic while held")
-            .written_in_a_form(&unique);
-        let edit = Edit::Set {
-            path: path(field),
-            seen: read.get(field).cloned(),
-            value: unique,
-        };
-        let at = device.engine().edit_time().await.expect("the store reads");
-        match device.store().upsert(target.clone(), read, left, at).await {
-            // Deleted meanwhile, or no longer for these eyes.
-            Err(StoreError::Deleted(_) | StoreError::NotFound(_)) => {}
-            result => self.note(device, target, edit, result.map(|_| ())),
-        }
-        true
-    }
-
-    fn note(&self, device: &Device, target: DocRef, edit: Edit, result: Result<(), StoreError>) {
+    pub(crate) fn note(
+        &self,
+        device: &Device,
+        target: DocRef,
+        edit: Edit,
+        result: Result<(), StoreError>,
+    ) {
         let certain = match result {
             Ok(()) => true,
             // Killed around the commit: it may be there without having been acknowledged.
             Err(StoreError::Interrupted) => false,
+            // Not acknowledged, and not there: nothing happened.
+            Err(StoreError::DiskFull | StoreError::Invalid(_) | StoreError::Patch(_)) => return,
             Err(error) => panic!("{}: {target}: {edit:?}: {error:?}", device.name),
         };
-        self.log(format!(
-            "{} edits {target}: {edit:?} {}",
-            device.name,
-            if certain { "" } else { "(?)" }
-        ));
+        let words = format!("{edit:?}");
+        let words: String = words.chars().take(300).collect();
+        let doubt = if certain { "" } else { "(?)" };
+        self.log(format!("{} edits {target}: {words} {doubt}", device.name));
         self.oracle.lock().expect("no panic while held").record(
             &device.name,
             target,
@@ -171,66 +151,7 @@ impl World {
         );
     }
 
-    /// Makes the campaigns that nobody made, on this device.
-    pub(crate) async fn make_missing_campaigns(self: &Arc<Self>, device: &Arc<Device>) {
-        for n in 0..2 {
-            let campaign = format!("c{n}");
-            let target = doc("campaigns", &campaign);
-            // One that is only here goes out with the next sync.
-            let wanted = target.clone();
-            let here = device
-                .store()
-                .write(move |tx| Box::pin(async move { Ok(tx.load(&wanted).await?.view()) }))
-                .await
-                .expect("the store reads");
-            if self.server.document(&target).is_none() && here.is_none() {
-                let at = device.engine().edit_time().await.expect("the store reads");
-                let created = self.creation(&target, &campaign, &format!("made-{n}"));
-                match device.store().put(target, created, at).await {
-                    Ok(_) | Err(StoreError::Deleted(_)) => {}
-                    Err(error) => panic!("{error:?}"),
-                }
-            }
-        }
-    }
-
-    /// What an operator does at a console that knows nothing of the protocol.
-    pub(crate) fn console(&self) {
-        let documents = self.documents_there();
-        let children: Vec<&DocRef> = documents
-            .keys()
-            .filter(|d| d.collection.as_str() != "campaigns")
-            .collect();
-        if children.is_empty() {
-            return;
-        }
-        let target = children[self.rng.below(children.len() as u64) as usize];
-        let note = Some(Value::from(format!(
-            "console-{}",
-            self.rng.below(1_000_000)
-        )));
-        let now = Some(Value::from(self.server.now().to_string()));
-        let changes = match self.rng.below(6) {
-            0 => vec![(path("note"), note)],
-            1 => vec![(path("note"), note), (path("updatedAt"), now)],
-            2 => vec![(path("writers"), None)],
-            3 => vec![(path("rev"), Some(json!(0))), (path("note"), note)],
-            4 => vec![
-                (path("edited"), None),
-                (path("name"), note.clone()),
-                (path("title"), note),
-            ],
-            _ => {
-                self.log(format!("console deletes {target}"));
-                self.server.console_delete(target);
-                return;
-            }
-        };
-        self.log(format!("console writes {target}: {changes:?}"));
-        self.server.console_patch(target, &changes);
-    }
-
-    fn creation(&self, target: &DocRef, campaign: &str, unique: &str) -> Fields {
+    pub(crate) fn creation(&self, target: &DocRef, campaign: &str, unique: &str) -> Fields {
         match target.collection.as_str() {
             "campaigns" => fields(json!({"name": unique, "ownerUid": "gm", "memberUids": ["gm"]})),
             "entities" if self.profile == Profile::Members => {
@@ -281,6 +202,10 @@ impl World {
             )
         };
         let chance = self.rng.below(10);
+        let scrolls = self.profile == Profile::Limits && target.collection.as_str() == "entities";
+        if scrolls && self.rng.one_in(6) {
+            return self.scroll(target, seen, unique);
+        }
         match (target.collection.as_str(), chance) {
             ("encounters", 0..=8) => self.fight(seen, unique, chance),
             ("entities", 0..=3) => {
@@ -374,4 +299,20 @@ impl World {
             }
         }
     }
+}
+
+/// Invariant 11: reads see one's own writes.
+async fn reads_see_ones_own_writes(
+    store: &Store,
+    target: &DocRef,
+    path: &moonforge_model::FieldPath,
+    value: &str,
+) {
+    let read = store.get(target).await.expect("the store reads");
+    let there = read.as_ref().and_then(|doc| value_at(&doc.fields, path));
+    assert_eq!(
+        there.and_then(Value::as_str),
+        Some(value),
+        "{target} {path}: what was just written isn't read"
+    );
 }

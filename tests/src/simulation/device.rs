@@ -1,7 +1,8 @@
 //! One device: a database file, an engine, and a clock that may be wrong.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,7 +15,12 @@ use moonforge_testkit::clock::ManualClock;
 use moonforge_testkit::random::SeededRandom;
 use tokio::sync::Notify;
 
+use super::invariants::Known;
+use super::trace::Trace;
 use super::upheavals::OldCopy;
+
+/// The longest that anything waits: the ceiling of the backoff.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// The device's clock: the world's, and how far it is off.
 struct DeviceClock {
@@ -35,19 +41,23 @@ impl Clock for DeviceClock {
     }
 
     async fn sleep(&self, span: Duration) {
+        assert!(span <= LONGEST, "nobody waits for {span:?}");
         self.world.sleep(span).await;
     }
 }
 
-/// Kills the process around a transaction when it is armed for it.
-#[derive(Default)]
-struct Killer {
+/// Stands around each transaction: kills the process there when it is armed for it, or finds the disk full.
+struct Probe {
+    name: String,
+    trace: Arc<Trace>,
     /// Transactions until the kill; negative while disarmed.
     countdown: AtomicI64,
     after: AtomicBool,
+    /// Transactions that find no space.
+    full: AtomicI64,
 }
 
-impl Killer {
+impl Probe {
     fn hit(&self, after: bool) -> Result<(), StoreError> {
         if self.countdown.load(Ordering::Relaxed) < 0 || self.after.load(Ordering::Relaxed) != after
         {
@@ -61,12 +71,19 @@ impl Killer {
 }
 
 #[async_trait]
-impl TransactionProbe for Killer {
+impl TransactionProbe for Probe {
     async fn before_commit(&self) -> Result<(), StoreError> {
-        self.hit(false)
+        self.hit(false)?;
+        if self.full.load(Ordering::Relaxed) > 0 {
+            self.full.fetch_sub(1, Ordering::Relaxed);
+            return Err(StoreError::DiskFull);
+        }
+        Ok(())
     }
 
     async fn after_commit(&self) -> Result<(), StoreError> {
+        self.trace.line(format!("{} commits", self.name));
+        self.trace.with(|outcome| outcome.transactions += 1);
         self.hit(true)
     }
 }
@@ -83,15 +100,22 @@ pub(crate) struct Device {
     pub(crate) remote: Arc<dyn RemoteStore>,
     clock: Arc<DeviceClock>,
     random: Arc<SeededRandom>,
-    killer: Arc<Killer>,
+    probe: Arc<Probe>,
     running: Mutex<Option<Running>>,
+    /// Another process that has the file open.
+    second: Mutex<Option<Store>>,
     /// Set when the driver kills the sync that stands at a gate.
-    pub(crate) killed: Arc<Notify>,
+    pub(crate) killed: Notify,
     pub(crate) syncing: AtomicBool,
-    pub(crate) starts: AtomicU64,
     pub(crate) old_copy: Mutex<Option<OldCopy>>,
     /// What a person has open on the screen: a document as it was when it was read.
     pub(crate) form: Mutex<Option<(DocRef, Fields)>>,
+    /// What invariants compare the next look at the file with.
+    pub(crate) known: Mutex<Known>,
+    /// Documents of which a write is under way.
+    pub(crate) in_flight: Mutex<BTreeSet<DocRef>>,
+    /// Calls that don't leave.
+    pub(crate) unsent: Mutex<BTreeSet<u64>>,
 }
 
 impl Device {
@@ -100,10 +124,10 @@ impl Device {
         path: PathBuf,
         remote: Arc<dyn RemoteStore>,
         world: Arc<ManualClock>,
+        trace: Arc<Trace>,
         seed: u64,
     ) -> Arc<Self> {
         let device = Arc::new(Self {
-            name,
             path,
             remote,
             clock: Arc::new(DeviceClock {
@@ -111,16 +135,23 @@ impl Device {
                 skew_micros: AtomicI64::new(0),
             }),
             random: Arc::new(SeededRandom::new(seed)),
-            killer: Arc::new(Killer {
+            probe: Arc::new(Probe {
+                name: name.clone(),
+                trace,
                 countdown: AtomicI64::new(-1),
                 after: AtomicBool::new(false),
+                full: AtomicI64::new(0),
             }),
-            running: Mutex::new(None),
-            killed: Arc::new(Notify::new()),
+            name,
+            running: Mutex::default(),
+            second: Mutex::default(),
+            killed: Notify::new(),
             syncing: AtomicBool::new(false),
-            starts: AtomicU64::new(0),
-            old_copy: Mutex::new(None),
-            form: Mutex::new(None),
+            old_copy: Mutex::default(),
+            form: Mutex::default(),
+            known: Mutex::default(),
+            in_flight: Mutex::default(),
+            unsent: Mutex::default(),
         });
         device.reopen().await;
         device
@@ -129,54 +160,98 @@ impl Device {
     fn options(&self) -> StoreOptions {
         let random = self.random.clone();
         let mut options = StoreOptions::new(Arc::new(move || random.hex128()), self.clock.now());
+        // The process is killed, never the power: what the operating system has is kept.
         options.durability = Durability::Normal;
-        options.probe = Some(self.killer.clone());
+        // Nothing reads while something else writes: one connection does, and opens sooner.
+        options.readers = 0;
+        options.probe = Some(self.probe.clone());
         options
     }
 
+    async fn open(&self) -> Store {
+        self.disarm();
+        let full = self.probe.full.swap(0, Ordering::Relaxed);
+        let store = Store::open(&self.path, self.options()).await;
+        self.probe.full.store(full, Ordering::Relaxed);
+        store.expect("the file opens again")
+    }
+
     async fn reopen(&self) {
-        self.killer.countdown.store(-1, Ordering::Relaxed);
         *self.form.lock().expect("no panic while held") = None;
-        let store = Store::open(&self.path, self.options())
-            .await
-            .expect("the file opens again");
+        let store = self.open().await;
         let engine = SyncEngine::new(
             store.clone(),
             self.remote.clone(),
             self.clock.clone(),
             self.random.clone(),
         );
-        self.starts.fetch_add(1, Ordering::Relaxed);
         *self.running.lock().expect("no panic while held") = Some(Running { store, engine });
     }
 
-    /// The process ends where it is and starts again on the same file.
-    pub(crate) async fn restart(&self) {
+    /// Ends this process and, with `all`, another that has the file.
+    async fn end(&self, all: bool) {
         let running = self.running.lock().expect("no panic while held").take();
         if let Some(running) = running {
             running.store.close().await;
         }
+        let second = match all {
+            true => self.second.lock().expect("no panic while held").take(),
+            false => None,
+        };
+        if let Some(second) = second {
+            second.close().await;
+        }
+    }
+
+    pub(crate) async fn close(&self) {
+        self.end(true).await;
+    }
+
+    /// The process ends where it is and starts again on the same file.
+    pub(crate) async fn restart(&self) {
+        self.end(false).await;
         self.reopen().await;
     }
 
     /// The file becomes what its copy at `path` was, without becoming another file.
     pub(crate) async fn put_back(&self, path: &Path) {
-        let running = self.running.lock().expect("no panic while held").take();
-        if let Some(running) = running {
-            running.store.close().await;
-        }
+        self.end(true).await;
         std::fs::copy(path, &self.path).expect("the copy fits");
+        *self.known.lock().expect("no panic while held") = Known::default();
         self.reopen().await;
     }
 
     /// A copy of the file, as a person makes with a file manager while the app is closed.
     pub(crate) async fn copy_to(&self, path: &Path) {
-        let running = self.running.lock().expect("no panic while held").take();
-        if let Some(running) = running {
-            running.store.close().await;
-        }
+        self.end(true).await;
         std::fs::copy(&self.path, path).expect("the copy fits");
         self.reopen().await;
+    }
+
+    /// Another process opens the file too, or closes it.
+    pub(crate) async fn open_twice(&self) {
+        let second = self.second.lock().expect("no panic while held").take();
+        match second {
+            Some(second) => second.close().await,
+            None => {
+                let second = self.open().await;
+                *self.second.lock().expect("no panic while held") = Some(second);
+            }
+        }
+    }
+
+    /// The store of the other process that has the file open.
+    pub(crate) fn second(&self) -> Option<Store> {
+        self.second.lock().expect("no panic while held").clone()
+    }
+
+    /// Nothing befalls it any more.
+    pub(crate) async fn calm_down(&self) {
+        self.disarm();
+        self.probe.full.store(0, Ordering::Relaxed);
+        if self.second().is_some() {
+            self.open_twice().await;
+        }
     }
 
     pub(crate) fn store(&self) -> Store {
@@ -199,12 +274,21 @@ impl Device {
 
     /// Arms the kill of this process `countdown` transactions from now, before or after the commit.
     pub(crate) fn arm(&self, countdown: i64, after: bool) {
-        self.killer.after.store(after, Ordering::Relaxed);
-        self.killer.countdown.store(countdown, Ordering::Relaxed);
+        self.probe.after.store(after, Ordering::Relaxed);
+        self.probe.countdown.store(countdown, Ordering::Relaxed);
     }
 
     pub(crate) fn disarm(&self) {
-        self.killer.countdown.store(-1, Ordering::Relaxed);
+        self.probe.countdown.store(-1, Ordering::Relaxed);
+    }
+
+    /// The next transactions find no space.
+    pub(crate) fn fill_disk(&self, transactions: i64) {
+        self.probe.full.store(transactions, Ordering::Relaxed);
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// How far the clock is off from now on.

@@ -7,37 +7,61 @@
 
 mod actions;
 mod agreement;
+mod calm;
+mod consoles;
+mod cores;
+mod deeds;
 mod device;
 mod faults;
+mod forms;
+mod invariants;
+mod limits;
 mod oracle;
 mod overwrites;
+mod profile;
+mod script;
+mod shrink;
+mod trace;
 mod upheavals;
 mod world;
 
-pub use world::{Outcome, Profile, run_seed};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
-/// What seeds are played as, in turn.
-pub const PROFILES: [Profile; 9] = [
-    Profile::Mixed,
-    Profile::LostAnswers,
-    Profile::SlowCommits,
-    Profile::Copies,
-    Profile::Consoles,
-    Profile::PutBack,
-    Profile::Erasers,
-    Profile::Members,
-    Profile::Crowded,
-];
+pub use cores::on_all_cores;
+pub use profile::Profile;
+pub use script::Script;
+pub use shrink::shrink;
+pub use trace::Outcome;
 
-/// Steps of a history.
-const STEPS: u32 = 40;
+/// An invariant that broke.
+#[derive(Debug)]
+pub struct Broken {
+    /// The sentence that it broke with.
+    pub words: String,
+    /// What the history had come to by then.
+    pub outcome: Outcome,
+}
 
-/// Plays a seed on a runtime of its own, in its profile. Panics with a sentence where an invariant breaks.
-pub fn play(seed: u64) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let profile = PROFILES[(seed % PROFILES.len() as u64) as usize];
-    runtime.block_on(run_seed(seed, profile, STEPS))
+/// Plays a history on a runtime of its own. Every panic in it is an invariant that broke, and goes through the panic hook too.
+pub fn play(script: &Script) -> Result<Outcome, Box<Broken>> {
+    let trace = Arc::new(trace::Trace::default());
+    let played = catch_unwind(AssertUnwindSafe(|| {
+        // Without the driver for sockets: waking up costs less.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(world::run(script.clone(), trace.clone()));
+    }));
+    let outcome = trace.outcome();
+    match played {
+        Ok(()) => Ok(outcome),
+        Err(panic) => {
+            let words = panic.downcast_ref::<String>().cloned();
+            let words = words.or_else(|| panic.downcast_ref::<&str>().map(|w| (*w).to_owned()));
+            let words = words.unwrap_or_default();
+            Err(Box::new(Broken { words, outcome }))
+        }
+    }
 }

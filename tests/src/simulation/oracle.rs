@@ -8,7 +8,8 @@ use moonforge_store::JournalEntry;
 use serde_json::Value;
 
 use super::overwrites::{no_silent_overwrite, nobody_conflicts_with_himself};
-use super::world::{Profile, World};
+use super::profile::Profile;
+use super::world::World;
 
 /// One thing that a person did.
 #[derive(Clone, Debug)]
@@ -372,8 +373,9 @@ fn nothing_vanishes(oracle: &Oracle, evidence: &Evidence, world: &World) {
         }
     }
     no_silent_overwrite(oracle, evidence, world);
-    // A file that was put back conflicts with its own past.
-    if world.profile != Profile::PutBack {
+    // A file that was put back conflicts with its own past; so does whoever writes again over an edit of which an eraser left
+    // no trace, before he is told.
+    if !matches!(world.profile, Profile::PutBack | Profile::Erasers) {
         nobody_conflicts_with_himself(oracle, evidence);
     }
 }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use moonforge_model::{DocRef, PatchOp};
 use moonforge_store::StoreError;
+use moonforge_sync::SyncOptions;
 use serde_json::{Value, json};
 
 use super::device::Device;
-use super::world::{Profile, World};
+use super::profile::Profile;
+use super::world::World;
 
 /// An older copy of a device's file.
 pub(crate) struct OldCopy {
@@ -30,6 +32,9 @@ impl World {
             .expect("the journal reads");
         let old = device.old_copy.lock().expect("no panic while held").take();
         let Some(old) = old else {
+            if !self.happens("file copied") {
+                return;
+            }
             let path = self.folder.join(format!("{}.old", device.name));
             device.copy_to(&path).await;
             self.log(format!("{} is copied aside", device.name));
@@ -41,6 +46,9 @@ impl World {
             *device.old_copy.lock().expect("no panic while held") = Some(copy);
             return;
         };
+        if !self.happens("file put back") {
+            return;
+        }
         device.put_back(&old.path).await;
         self.log(format!("{} is put back", device.name));
         let since = journal
@@ -84,7 +92,7 @@ impl World {
             let state = match load.await {
                 Ok(state) => state,
                 // Its process is about to die: nobody knows what it has on its way.
-                Err(StoreError::Interrupted) => return,
+                Err(StoreError::Interrupted | StoreError::DiskFull) => return,
                 Err(error) => panic!("{error:?}"),
             };
             let unknown = state.edits().any(|row| {
@@ -96,6 +104,9 @@ impl World {
                 return;
             }
         }
+        if !self.happens("console erases writers") {
+            return;
+        }
         self.log(format!("console erases the writers of {target}"));
         let writers = "writers".parse().expect("a sound path");
         self.server.console_patch(&target, &[(writers, None)]);
@@ -103,14 +114,17 @@ impl World {
 
     /// The owner lets the second account in or out, changes its role, or what it sees.
     pub(crate) async fn change_members(self: &Arc<Self>, device: &Arc<Device>) {
-        let campaign = format!("c{}", self.rng.below(2));
+        let campaign = format!("c{}", self.rng.below(self.profile.breadth().0));
         let path = |text: &str| text.parse().expect("a sound path");
         let (target, op) = match self.rng.below(6) {
             0..=2 => {
                 let values = vec![Value::from("pl")];
                 let path = path("memberUids");
                 let op = match self.rng.one_in(3) {
-                    true => PatchOp::ArrayRemove { path, values },
+                    true => {
+                        self.write_unsent().await;
+                        PatchOp::ArrayRemove { path, values }
+                    }
                     false => PatchOp::ArrayUnion { path, values },
                 };
                 (DocRef::parse("campaigns", &campaign), op)
@@ -134,22 +148,49 @@ impl World {
             }
         };
         let target = target.expect("a sound name");
+        if !self.happens("membership, role or visibility changed") {
+            return;
+        }
         self.log(format!("{} lets {target}: {op:?}", device.name));
         let at = device.engine().edit_time().await.expect("the store reads");
         match device.store().patch(target, None, vec![op], at).await {
             Ok(_)
-            | Err(StoreError::NotFound(_) | StoreError::Deleted(_) | StoreError::Interrupted) => {}
+            | Err(
+                StoreError::NotFound(_)
+                | StoreError::Deleted(_)
+                | StoreError::Interrupted
+                | StoreError::DiskFull,
+            ) => {}
             Err(error) => panic!("{error:?}"),
+        }
+        if self.rng.one_in(2) {
+            self.sync(device, &SyncOptions::default()).await;
+        }
+    }
+
+    /// The second account comes to know what there is, and writes what it doesn't send.
+    async fn write_unsent(self: &Arc<Self>) {
+        let devices = self.device_list();
+        let second = devices
+            .iter()
+            .find(|d| d.remote.uid().as_deref() != Some("gm"));
+        if let Some(second) = second {
+            self.sync(second, &SyncOptions::default()).await;
+            for _ in 0..3 {
+                self.edit(second).await;
+            }
         }
     }
 
     /// The campaigns that the server holds.
     pub(crate) fn campaigns_there(&self) -> BTreeSet<String> {
-        let documents = self.documents_there().into_keys();
-        documents
-            .filter(|d| d.collection.as_str() == "campaigns")
-            .map(|d| d.id.to_string())
-            .collect()
+        self.server.database(|database| {
+            let documents = database.documents().keys();
+            documents
+                .filter(|d| d.collection.as_str() == "campaigns")
+                .map(|d| d.id.to_string())
+                .collect()
+        })
     }
 
     /// After a sync that came to its end the owner has nothing parked in campaigns that were there from its beginning:
@@ -159,7 +200,8 @@ impl World {
             return;
         }
         let outbox = device.store().outbox().await.expect("the outbox reads");
-        for entry in outbox.iter().filter(|e| e.row.row.parked.is_some()) {
+        let parked = outbox.iter().filter(|e| e.row.row.parked.is_some());
+        for entry in parked.filter(|e| !self.is_trouble(&e.doc)) {
             let campaign = entry.doc.id.as_str().split('-').next().unwrap_or_default();
             assert!(
                 !campaigns.contains(campaign),

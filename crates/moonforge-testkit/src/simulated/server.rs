@@ -118,6 +118,16 @@ impl SimulatedFirestore {
             .count()
     }
 
+    /// Applies the late commits that arrived until then, oldest first. Those on their way stay there.
+    pub fn deliver_arrived(&self, until: Timestamp) {
+        let arrived = |late: &Underway| late.request_time.is_some_and(|at| at <= until);
+        loop {
+            let position = lock(&self.inner.control).late.iter().position(arrived);
+            let Some(position) = position else { return };
+            self.deliver(position);
+        }
+    }
+
     /// Late commits never arrive; how many there were.
     pub fn forget_late(&self) -> usize {
         std::mem::take(&mut lock(&self.inner.control).late).len()
