@@ -72,13 +72,20 @@ pub(super) fn no_silent_overwrite(oracle: &Oracle, evidence: &Evidence, world: &
             let Some(before) = before.filter(|b| b != new) else {
                 continue;
             };
-            // Follow what the author saw back through what he wrote himself; or it was removed, and came anew.
-            let mut knew = oracle.edits.iter().any(|removal| {
-                removal.doc == **doc
-                    && matches!(&removal.edit, Edit::Remove { entry, seen }
-                        if entry.covers(path) && seen.as_ref() == Some(&before))
-            });
+            // Follow what the author saw back through what he wrote himself; or it was removed, and came anew: then what
+            // was removed was seen.
+            let removed: Vec<&Value> = oracle
+                .edits
+                .iter()
+                .filter(|edit| edit.doc == **doc)
+                .filter_map(|edit| match &edit.edit {
+                    Edit::Remove { entry, seen } if entry.covers(path) => seen.as_ref(),
+                    _ => None,
+                })
+                .collect();
+            let mut knew = removed.contains(&&before);
             let mut known: Vec<&str> = vec![value];
+            known.extend(removed.iter().filter_map(|seen| seen.as_str()));
             let mut next = 0;
             while let Some(text) = known.get(next).copied() {
                 next += 1;

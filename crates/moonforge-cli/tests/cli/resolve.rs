@@ -26,6 +26,8 @@ fn an_entry_tells_who_when_and_why() {
         assert!(entry[at].as_str().unwrap().ends_with('Z'), "{entry}");
     }
     assert!(entry["lost_at"].as_str() <= entry["kept_at"].as_str());
+    let counted = &device.ok(&["status"])["conflicts"];
+    assert_eq!(*counted, json!({"open": 1, "undecided": 0}));
     // Without accounts the cloud's own word for them.
     assert_eq!(
         (&entry["kept_by"], &entry["lost_by"]),

@@ -79,6 +79,28 @@ async fn a_conflict_is_shown_settled_taken_back_and_watched() {
         conflicts.of("guilds", "x").await.unwrap_err().code(),
         "unknown_collection"
     );
+    let mut statuses = other.watch_status();
+    let mut open = async || {
+        let status = tokio::time::timeout(SOON, statuses.next()).await.unwrap();
+        status.unwrap().unwrap().conflicts.open
+    };
+    assert_eq!(open().await, 1);
+    conflicts
+        .resolve(entry.conflict_id, Resolution::Keep)
+        .await
+        .unwrap();
+    assert_eq!(
+        open().await,
+        0,
+        "a status bar hears of it, though no document changed"
+    );
+    conflicts.undo(entry.conflict_id).await.unwrap();
+    assert_eq!(open().await, 1);
+    let sentence = other.status().await.unwrap().sentence();
+    assert!(
+        sentence.ends_with("1 conflict can be looked at."),
+        "{sentence}"
+    );
     let counts = conflicts.counts().await.unwrap();
     assert_eq!((counts.open, counts.undecided, counts.settled), (1, 1, 0));
 
