@@ -62,7 +62,7 @@ impl Store {
     /// Looks at the whole file. Changes nothing, and goes on past what is damaged.
     ///
     /// Codes: `integrity`, `foreign_key`, `dirty_mismatch`, `metadata_without_document`, `document_without_metadata`,
-    /// `unreadable_document`, `view_out_of_step`, `unreadable_state`, `invalid_id`, `quarantined` and `left_behind`.
+    /// `unreadable_document`, `view_out_of_step`, `unreadable_state`, `invalid_id`, `quarantined`, `stuck` and `left_behind`.
     pub async fn doctor(&self) -> Result<Vec<Finding>, StoreError> {
         let mut findings = Vec::new();
         let mut conn = self.inner.readers.acquire().await?;
@@ -76,6 +76,7 @@ impl Store {
             self.dirty_mismatches().await,
             self.documents().await,
             self.in_quarantine().await,
+            self.stuck_rows().await,
             self.left_behind().await,
         ] {
             let found = or_damage(&mut findings, found)?;
@@ -159,6 +160,12 @@ impl Store {
             }
         };
         Ok(aside.into_iter().map(finding).collect())
+    }
+
+    async fn stuck_rows(&self) -> Result<Vec<Finding>, StoreError> {
+        let stuck = self.stuck().await?;
+        let finding = |row: crate::stuck::Stuck| Finding::new("stuck", row.sentence());
+        Ok(stuck.into_iter().map(finding).collect())
     }
 
     /// What of version 1 could not be carried over, as long as its table is there.

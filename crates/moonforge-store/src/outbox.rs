@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use moonforge_model::{Collection, DocId, DocRef, Fields, ParkReason, RowOp, Timestamp};
+use moonforge_model::{
+    Collection, CollectionConfig, DocId, DocRef, Fields, ParkReason, RowOp, Timestamp,
+};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
@@ -44,8 +46,6 @@ pub struct PendingDoc {
     pub campaign: Option<String>,
     /// Its oldest row's number: age.
     pub oldest: u64,
-    /// When that row was queued, by the local clock.
-    pub queued_at: Timestamp,
 }
 
 /// Some of the documents that have something to send.
@@ -55,6 +55,17 @@ pub struct PendingPage {
     pub docs: Vec<PendingDoc>,
     /// The row after which the next page begins; `None` where this is the last.
     pub next: Option<u64>,
+}
+
+/// Documents of a collection whose oldest row was queued between two moments, both included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueuedIn {
+    /// The collection.
+    pub collection: Collection,
+    /// The first moment, by the local clock.
+    pub from: Timestamp,
+    /// The last one.
+    pub to: Timestamp,
 }
 
 /// What the outbox holds.
@@ -135,9 +146,14 @@ impl Store {
     /// Documents that have rows and none parked, oldest first. Those that this app can't send ([`Store::outbox`] says why)
     /// aren't among them.
     pub async fn pending_docs(&self) -> Result<Vec<PendingDoc>, StoreError> {
-        let names: Vec<Collection> = self.registry().iter().map(|c| c.name.clone()).collect();
+        let ever = |config: &CollectionConfig| QueuedIn {
+            collection: config.name.clone(),
+            from: Timestamp::from_micros(i64::MIN),
+            to: Timestamp::from_micros(i64::MAX),
+        };
+        let all: Vec<QueuedIn> = self.registry().iter().map(ever).collect();
         let until = self.last_pending().await?;
-        Ok(self.pending_page(&names, 0, until, usize::MAX).await?.docs)
+        Ok(self.pending_page(&all, 0, until, usize::MAX).await?.docs)
     }
 
     /// The number of the newest row; 0 where there is none.
@@ -148,19 +164,25 @@ impl Store {
         Ok(last.unwrap_or(0).unsigned_abs())
     }
 
-    /// Of [`Store::pending_docs`] those in these collections whose oldest row is in `after + 1..=until`, the first `most` of
-    /// them.
+    /// Of [`Store::pending_docs`] those in these collections and times whose oldest row is in `after + 1..=until`, the first
+    /// `most` of them.
     pub async fn pending_page(
         &self,
-        collections: &[Collection],
+        which: &[QueuedIn],
         after: u64,
         until: u64,
         most: usize,
     ) -> Result<PendingPage, StoreError> {
         let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let span = |q: &QueuedIn| {
+            let (from, to) = (q.from.as_micros(), q.to.as_micros());
+            (q.collection.to_string(), from, to)
+        };
+        let spans: Vec<(String, i64, i64)> = which.iter().map(span).collect();
         let rows = sqlx::query(
-            "SELECT o.collection, o.doc_id, o.n AS oldest, o.created_at AS queued_at FROM outbox_ops o
-             WHERE o.n > ?1 AND o.n <= ?2 AND o.collection IN (SELECT value FROM json_each(?3))
+            "SELECT o.collection, o.doc_id, o.n AS oldest FROM outbox_ops o
+             WHERE o.n > ?1 AND o.n <= ?2 AND EXISTS (SELECT 1 FROM json_each(?3) w
+                     WHERE o.collection = w.value ->> 0 AND o.created_at BETWEEN w.value ->> 1 AND w.value ->> 2)
                  AND NOT EXISTS (SELECT 1 FROM outbox_ops e
                      WHERE e.collection = o.collection AND e.doc_id = o.doc_id
                          AND (e.n < o.n OR e.state = 'parked'
@@ -176,7 +198,7 @@ impl Store {
         )
         .bind(number(after))
         .bind(number(until))
-        .bind(serde_json::to_string(collections).map_err(StoreError::corrupt)?)
+        .bind(serde_json::to_string(&spans).map_err(StoreError::corrupt)?)
         .bind(i64::try_from(most).unwrap_or(i64::MAX))
         .fetch_all(&self.inner.readers)
         .await?;
@@ -194,7 +216,6 @@ impl Store {
             page.docs.push(PendingDoc {
                 campaign: None,
                 oldest: row.try_get::<i64, _>("oldest")?.unsigned_abs(),
-                queued_at: Timestamp::from_micros(row.try_get("queued_at")?),
                 doc,
             });
         }

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join;
 use moonforge_ports::{Clock, Random, RemoteError, RemoteStore};
 use moonforge_store::{EditTime, Store, StoreError, SyncedScopes};
 use tokio::sync::Mutex;
 
 use crate::coordinator::Observe;
 use crate::job::{Job, Memory};
+use crate::operations::{Executors, Operations};
 use crate::report::{SyncOptions, SyncReport};
 use crate::run::{Failure, Run, Stop};
 use crate::telemetry;
@@ -40,6 +42,7 @@ pub struct SyncEngine {
     remote: Arc<dyn RemoteStore>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    executors: Executors,
     /// One run at a time in this process; the file's lock keeps other processes away.
     memory: Arc<Mutex<Memory>>,
 }
@@ -65,8 +68,16 @@ impl SyncEngine {
             remote,
             clock,
             random,
+            executors: Executors::default(),
             memory: Arc::default(),
         }
+    }
+
+    /// Carries out operations too.
+    #[must_use]
+    pub fn with_executors(mut self, executors: Executors) -> Self {
+        self.executors = executors;
+        self
     }
 
     /// The present moment for an edit: by this device's clock, and by the remote's as far as known.
@@ -166,9 +177,19 @@ impl SyncEngine {
             owner,
             observe,
         );
-        let result = run.perform(job, &mut memory).await;
+        let mut operations =
+            Operations::new(&self.store, &*self.clock, &*self.random, &self.executors);
+        let (result, carried_out) =
+            Box::pin(join(run.perform(job, &mut memory), operations.pass())).await;
+        carried_out?;
+        let offline = matches!(&result, Err(Failure::Stop(Stop::Offline(_))));
+        if !offline {
+            // What waited for a document can go now.
+            operations.pass().await?;
+        }
         let mut report = run.take_report();
         report.check_in = run.check_in().await?;
+        (report.operations, report.operations_in) = (operations.done, operations.next_in);
         match result {
             Ok(()) if *job == Job::Everything => {
                 let what = options.scope.clone();
@@ -185,6 +206,8 @@ impl SyncEngine {
         let counts = self.store.parked_and_waiting().await?;
         report.parked = counts.parked;
         report.waiting = counts.waiting;
+        let reached = (!offline).then(|| self.clock.now());
+        self.store.note_reach(reached, counts.waiting).await?;
         report.billed = self.remote.usage() - billed;
         let elapsed = self.clock.monotonic().saturating_sub(started);
         report.elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);

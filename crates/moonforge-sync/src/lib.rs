@@ -17,6 +17,7 @@ mod lanes;
 mod line;
 mod membership;
 mod mutants;
+mod operations;
 mod outcome;
 #[cfg(test)]
 mod outcome_tests;
@@ -34,6 +35,7 @@ mod settle;
 mod settle_tests;
 mod tally;
 mod telemetry;
+mod urgency;
 
 pub use coordinator::{
     BoundedRun, Cadence, Coordinator, Observe, Parts, Phase, Progress, RunError, Runner,
@@ -41,5 +43,6 @@ pub use coordinator::{
 };
 pub use engine::{SyncEngine, SyncError};
 pub use job::Job;
+pub use operations::Executors;
 pub use outcome::{Answer, Company, Look, Marks, Next, outcome};
 pub use report::{SyncOptions, SyncReport};

@@ -31,7 +31,6 @@ pub(crate) async fn past_parked(store: &Store) -> Result<Vec<PendingDoc>, StoreE
                 doc: entry.doc.clone(),
                 campaign: store.campaign_of(&entry.doc).await?,
                 oldest: entry.row.row.n,
-                queued_at: entry.row.created_at,
             });
         }
     }

@@ -43,7 +43,7 @@ impl Run<'_> {
 
     /// Goes through the queue once, with several commits under way. Says whether there was anything to send.
     async fn push_once(&self, pace: &Pace) -> Result<bool, Stop> {
-        let mut queue = Queue::open(self.store).await?;
+        let mut queue = Queue::open(self.store, self.clock.now()).await?;
         let mut lanes = Lanes::new(self.remote.whereabouts());
         let (mut moved, mut stopped) = (false, None);
         loop {

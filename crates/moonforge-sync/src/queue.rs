@@ -1,14 +1,15 @@
-//! The outbox as a push reads it: page by page, by priority, then age.
+//! The outbox as a push reads it: page by page, most urgent first.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use moonforge_model::mutant::{Mutant, planted};
-use moonforge_model::{Collection, DocRef, Priority};
-use moonforge_store::{PendingDoc, Store, StoreError};
+use moonforge_model::{DocRef, Timestamp};
+use moonforge_store::{PendingDoc, QueuedIn, Store, StoreError};
 
 use crate::mutants::past_parked;
 use crate::pace::Pace;
 use crate::push::{CAMPAIGNS_A_REQUEST, has_campaign};
+use crate::urgency::{CLASSES, queued_in_class};
 
 /// Documents read at once; about twice as many are held.
 const PAGE: usize = 500;
@@ -16,8 +17,8 @@ const PAGE: usize = 500;
 /// What waits to be sent when a pass over the outbox begins.
 pub(crate) struct Queue<'a> {
     store: &'a Store,
-    /// Collections by priority, those to come.
-    classes: VecDeque<Vec<Collection>>,
+    /// What is in each class when the pass begins, those to come.
+    classes: VecDeque<Vec<QueuedIn>>,
     /// Up to which row the present class was read.
     after: u64,
     /// The last row of this pass: what is written meanwhile is for the next.
@@ -28,15 +29,22 @@ pub(crate) struct Queue<'a> {
 }
 
 impl<'a> Queue<'a> {
-    pub(crate) async fn open(store: &'a Store) -> Result<Queue<'a>, StoreError> {
-        let mut classes: BTreeMap<Priority, Vec<Collection>> = BTreeMap::new();
-        for config in store.registry().iter() {
-            let class = classes.entry(config.priority).or_default();
-            class.push(config.name.clone());
-        }
+    pub(crate) async fn open(store: &'a Store, now: Timestamp) -> Result<Queue<'a>, StoreError> {
+        let in_class = |class| {
+            let configs = store.registry().iter();
+            let spans = configs.flat_map(|config| {
+                let spans = queued_in_class(config.priority, class, now).into_iter();
+                spans.map(|(from, to)| QueuedIn {
+                    collection: config.name.clone(),
+                    from,
+                    to,
+                })
+            });
+            spans.collect()
+        };
         let mut queue = Queue {
             store,
-            classes: classes.into_values().collect(),
+            classes: (0..CLASSES).map(in_class).collect(),
             after: 0,
             until: store.last_pending().await?,
             waiting: VecDeque::new(),

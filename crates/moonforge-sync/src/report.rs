@@ -25,7 +25,7 @@ pub struct SyncReport {
     pub offline: bool,
     /// Whether the person has to sign in.
     pub unauthenticated: bool,
-    /// Documents that still wait, for a reason that may pass by itself.
+    /// Documents and lanes of operations that still wait, for a reason that may pass by itself.
     pub waiting: u64,
     /// What the remote billed.
     pub billed: Usage,
@@ -37,6 +37,12 @@ pub struct SyncReport {
     /// How long until a check that is owed falls due.
     #[serde(skip)]
     pub check_in: Option<Duration>,
+    /// Operations that were carried out.
+    #[serde(skip)]
+    pub operations: u64,
+    /// How long until an operation that failed may be tried again.
+    #[serde(skip)]
+    pub operations_in: Option<Duration>,
     /// Why the run ended early, in words for a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,

@@ -102,6 +102,8 @@ pub(crate) struct Schedule {
     lively_until: Duration,
     /// When an owed check falls due.
     check: Option<Duration>,
+    /// When an operation may be tried again.
+    operation: Option<Duration>,
     failures: u32,
     /// Backoff: a person's wish overrides it.
     retry_at: Option<Duration>,
@@ -129,6 +131,7 @@ impl Schedule {
             polled: Duration::ZERO,
             lively_until: Duration::ZERO,
             check: None,
+            operation: None,
             failures: 0,
             retry_at: None,
             quiet_until: None,
@@ -152,10 +155,11 @@ impl Schedule {
                 _ => Due::Now(self.poll(now)),
             };
         }
-        let push = self.edits.map(|(first, last)| {
+        let edits = self.edits.map(|(first, last)| {
             let quiet = last + self.cadence.debounce;
-            at(quiet.min(first + self.cadence.longest_debounce))
+            quiet.min(first + self.cadence.longest_debounce)
         });
+        let push = edits.into_iter().chain(self.operation).min().map(at);
         let look = at(self.next_look());
         if look <= now {
             return Due::Now(self.poll(now));
@@ -198,7 +202,7 @@ impl Schedule {
 
     /// A job begins: what it takes up isn't waited for any more.
     pub(crate) fn begin(&mut self, job: &Job) {
-        self.edits = None;
+        (self.edits, self.operation) = (None, None);
         match job {
             Job::Everything => (self.everything, self.wanted) = (false, None),
             Job::Poll { .. } => self.wanted = None,
@@ -295,6 +299,11 @@ impl Schedule {
     /// When an owed check falls due.
     pub(crate) fn owe(&mut self, check: Option<Duration>) {
         self.check = check;
+    }
+
+    /// When an operation that failed may be tried again.
+    pub(crate) fn try_operation(&mut self, at: Option<Duration>) {
+        self.operation = at;
     }
 
     /// A full run by somebody else came to its end.

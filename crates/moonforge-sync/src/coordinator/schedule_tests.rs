@@ -218,3 +218,17 @@ fn an_owed_check_is_a_reason_to_look() {
     schedule.owe(Some(s(7)));
     assert_eq!(schedule.due(s(1)), Due::At(s(7)));
 }
+
+#[test]
+fn an_operation_that_failed_is_tried_when_its_time_has_come_and_not_before_backoff_ends() {
+    let mut schedule = started();
+    schedule.try_operation(Some(s(4)));
+    assert_eq!(schedule.due(s(1)), Due::At(s(4)));
+    assert_eq!(schedule.due(s(4)), Due::Now(Job::Push));
+    schedule.begin(&Job::Push);
+    schedule.end(&Job::Push, DONE, s(4), &SeededRandom::new(1));
+    assert_eq!(schedule.due(s(4)), Due::At(s(10)));
+    schedule.try_operation(Some(s(5)));
+    schedule.hold(s(8));
+    assert_eq!(schedule.due(s(6)), Due::At(s(8)));
+}

@@ -251,6 +251,8 @@ impl Worker {
     fn note_end(&mut self, attempt: &Attempt, now: Duration) {
         use crate::coordinator::schedule::Verdict;
         self.schedule.owe(attempt.check_in.map(|span| now + span));
+        let again = attempt.report.operations_in.map(|span| now + span);
+        self.schedule.try_operation(again);
         let billed = attempt.report.billed;
         self.status.billed.reads += billed.reads;
         self.status.billed.writes += billed.writes;
