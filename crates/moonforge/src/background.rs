@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use moonforge_model::Collection;
 use moonforge_ports::{AlwaysGood, Connectivity};
 use moonforge_sync::{
-    BoundedRun, Cadence, Job, Observe, RunError, Runner, SyncOptions, SyncReport, SyncStatus,
+    BoundedRun, Cadence, Executors, Job, Observe, RunError, Runner, SyncOptions, SyncReport,
+    SyncStatus,
 };
 use tokio::sync::watch;
 
@@ -20,6 +21,7 @@ pub(crate) struct Background {
     pub(crate) connectivity: Arc<dyn Connectivity>,
     pub(crate) cadence: Cadence,
     pub(crate) options: SyncOptions,
+    pub(crate) executors: Executors,
 }
 
 impl Default for Background {
@@ -28,6 +30,7 @@ impl Default for Background {
             connectivity: Arc::new(AlwaysGood),
             cadence: Cadence::default(),
             options: SyncOptions::default(),
+            executors: Executors::default(),
         }
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moonforge_model::{CollectionConfig, ConflictResolver, FieldPolicy, Registry};
-use moonforge_ports::{Clock, Connectivity, Random, RandomExt};
-use moonforge_store::{Durability, Store, StoreError, StoreOptions};
+use moonforge_ports::{Clock, Connectivity, Executor, Random, RandomExt};
+use moonforge_store::{Durability, OutboxLimits, Store, StoreError, StoreOptions};
 use moonforge_sync::{Cadence, SyncOptions};
 use tracing::Instrument;
 
@@ -35,6 +35,7 @@ pub struct Builder {
     policies: Vec<(String, Option<String>, FieldPolicy)>,
     resolver: Option<Arc<dyn ConflictResolver>>,
     durability: Durability,
+    outbox_limits: OutboxLimits,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     background: Background,
@@ -61,6 +62,7 @@ impl Builder {
             policies: Vec::new(),
             resolver: None,
             durability: Durability::Full,
+            outbox_limits: OutboxLimits::default(),
             clock: Arc::new(SystemClock::new()),
             random: Arc::new(OsRandom),
             background: Background::default(),
@@ -116,6 +118,21 @@ impl Builder {
     /// When a write counts as done; [`Durability::Full`] unless said otherwise.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
+        self
+    }
+
+    /// How many edits and operations may wait in the outbox: 10,000 before the log and the status warn, 100,000 before more
+    /// are refused as `outbox_full`, unless said otherwise. Nothing that waits is ever dropped.
+    pub fn outbox_limits(mut self, limits: OutboxLimits) -> Self {
+        self.outbox_limits = limits;
+        self
+    }
+
+    /// Who carries out the operations of a name ([`Moonforge::enqueue`]), in the background and in explicit syncs. The last
+    /// one of a name counts; operations that nobody is registered for wait.
+    pub fn executor(mut self, name: impl Into<String>, executor: impl Executor) -> Self {
+        let executors = &mut self.background.executors;
+        executors.register(name, Arc::new(executor));
         self
     }
 
@@ -184,6 +201,7 @@ impl Builder {
         let options = StoreOptions {
             registry: Arc::new(registry),
             durability: self.durability,
+            outbox_limits: self.outbox_limits,
             resolver: self.resolver,
             ..StoreOptions::new(Arc::new(move || ids.hex128()), self.clock.now())
         };

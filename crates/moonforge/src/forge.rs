@@ -7,7 +7,7 @@ use std::time::Duration;
 use moonforge_model::{Collection, DocId, Registry};
 use moonforge_ports::{Clock, Random};
 use moonforge_store::{EditTime, Store};
-use moonforge_sync::{Coordinator, Parts};
+use moonforge_sync::{Coordinator, Executors, Parts};
 
 use crate::background::{Background, Connector};
 use crate::builder::Builder;
@@ -34,6 +34,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) syncing: Syncing,
+    pub(crate) executors: Executors,
     pub(crate) coordinator: Coordinator,
     pub(crate) refreshes: Refreshes,
     /// How long a read waits for the cloud.
@@ -95,6 +96,7 @@ impl Moonforge {
                 syncing: Syncing::default(),
                 refreshes: Refreshes::default(),
                 read_deadline,
+                executors: background.executors,
             }
         };
         Self {

@@ -49,6 +49,7 @@ mod error;
 mod export;
 mod forge;
 mod import;
+mod operations;
 mod orchestrate;
 mod outbox;
 mod read;
@@ -84,10 +85,12 @@ pub use moonforge_model::{
     Secret, SecretId, Session, SessionId, Statblock, SyncScope, Timestamp, ValidationError,
     Verdict, Visibility,
 };
+pub use moonforge_ports::{Executed, Executor, Operation};
 pub use moonforge_store::{
     Branch, CollectionStatus, Comparison, ConflictCounts, Direction, Durability, Finding, Joined,
-    JournalEntry, MigrationReport, OutboxCounts, OutboxEntry, OutboxRow, Page, QuerySpec,
-    Resolution, ResolvedBy, ScopeChange, StoreError, StoredDoc, Tree, Undone, Where, Written,
+    JournalEntry, MigrationReport, NewOperation, OutboxCounts, OutboxEntry, OutboxLimits,
+    OutboxRow, Page, QuerySpec, QueuedOperation, Resolution, ResolvedBy, Room, ScopeChange,
+    StoreError, StoredDoc, Stuck, Tree, Undone, Where, Written,
 };
 pub use moonforge_sync::{
     BoundedRun, Cadence, Phase, Progress, RunError, SyncError, SyncOptions, SyncReport, SyncStatus,

@@ -1,12 +1,12 @@
 //! What waits to be sent.
 
 use moonforge_model::SyncScope;
-use moonforge_store::{OutboxCounts, OutboxEntry};
+use moonforge_store::{OutboxCounts, OutboxEntry, Room, Stuck};
 
 use crate::error::Error;
 use crate::forge::Moonforge;
 
-/// The edits that aren't in the cloud yet.
+/// The edits that aren't in the cloud yet, and the operations that aren't carried out.
 #[derive(Clone, Debug)]
 pub struct Outbox {
     forge: Moonforge,
@@ -22,7 +22,16 @@ impl Outbox {
     /// # Errors
     /// Those of the local store.
     pub async fn list(&self) -> Result<Vec<OutboxEntry>, Error> {
-        Ok(self.forge.store().outbox().await?)
+        let mut entries = self.forge.store().outbox().await?;
+        for entry in &mut entries {
+            if let Some(call) = &entry.call
+                && entry.row.row.parked.is_none()
+                && let Some(why) = self.forge.without_executor(&call.name)
+            {
+                entry.row.error = Some(why);
+            }
+        }
+        Ok(entries)
     }
 
     /// Those of documents in a scope, which needn't be joined; oldest first.
@@ -35,6 +44,33 @@ impl Outbox {
         let within = self.forge.store().within(scope, &docs).await?;
         entries.retain(|entry| within.contains(&entry.doc));
         Ok(entries)
+    }
+
+    /// Those that were tried five times or more, or have waited for more than an hour, though the cloud can be reached: the
+    /// oldest first, the first thousand. What is parked, or waits behind that, isn't among them, and nothing is while the
+    /// cloud is away.
+    ///
+    /// # Errors
+    /// Those of the local store.
+    pub async fn stuck(&self) -> Result<Vec<Stuck>, Error> {
+        let mut stuck = self.forge.store().stuck().await?;
+        for row in &mut stuck {
+            if row.operation == "call"
+                && let Some(name) = row.doc.collection.as_str().strip_prefix('~')
+                && let Some(why) = self.forge.without_executor(name)
+            {
+                row.error = Some(why);
+            }
+        }
+        Ok(stuck)
+    }
+
+    /// How much room the outbox has, and how many rows.
+    ///
+    /// # Errors
+    /// Those of the local store.
+    pub async fn room(&self) -> Result<(Room, u64), Error> {
+        Ok(self.forge.store().outbox_room().await?)
     }
 
     /// How many wait, and how many are parked.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, stream};
 use moonforge_model::{Collection, Timestamp};
-use moonforge_store::{Change, CollectionStatus, ConflictCounts};
+use moonforge_store::{Change, CollectionStatus, ConflictCounts, Room, Stuck};
 use moonforge_sync::SyncStatus;
 use serde::Serialize;
 use tokio::sync::broadcast::error::RecvError;
@@ -14,16 +14,13 @@ use crate::error::Error;
 use crate::forge::Moonforge;
 use crate::watch::{Watch, with_other_processes};
 
-/// An edit that was tried this often and isn't through makes the health degraded.
-const MAX_RETRIES: u32 = 5;
-
 /// Whether a person should look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Health {
     /// All is as it should be; edits may be on their way.
     Ok,
-    /// Edits are parked or keep failing, or documents of the cloud can't be read.
+    /// Edits are parked, stuck or keep failing, too many wait, or documents of the cloud can't be read.
     Degraded,
 }
 
@@ -38,6 +35,10 @@ pub struct Status {
     pub parked: u64,
     /// How long the oldest edit on its way has waited, in seconds.
     pub oldest_pending_age_s: Option<u64>,
+    /// What is stuck: tried often, or waiting for long, though the cloud can be reached.
+    pub stuck: Vec<Stuck>,
+    /// How much room the outbox has.
+    pub room: Room,
     /// When a sync last came to its end, also where nothing had changed.
     pub last_synced_at: Option<Timestamp>,
     /// Documents of the cloud that can't be read.
@@ -64,6 +65,16 @@ impl Status {
             1 => said.push_str(" 1 document of the cloud can't be read."),
             n => said.push_str(&format!(" {n} documents of the cloud can't be read.")),
         }
+        match self.stuck.len() {
+            0 => {}
+            1 => said.push_str(" 1 edit is stuck."),
+            n => said.push_str(&format!(" {n} edits are stuck.")),
+        }
+        match self.room {
+            Room::Plenty => {}
+            Room::Tight => said.push_str(" Many edits wait to be sent."),
+            Room::Full => said.push_str(" So many edits wait to be sent that no more are taken."),
+        }
         match self.conflicts.open {
             0 => {}
             1 => said.push_str(" 1 conflict can be looked at."),
@@ -81,17 +92,15 @@ impl Moonforge {
     pub async fn status(&self) -> Result<Status, Error> {
         let store = self.store().status().await?;
         let counts = self.store().outbox_counts().await?;
-        let failing = self
-            .store()
-            .outbox()
-            .await?
-            .iter()
-            .any(|entry| entry.row.attempts >= MAX_RETRIES);
+        let failing = self.store().keeps_failing().await?;
+        let stuck = self.outbox().stuck().await?;
+        let (room, _) = self.outbox().room().await?;
         let age = counts
             .oldest_pending_at
             .map(|at| self.clock().now().since(at).as_secs());
         let sync = self.sync_status();
-        let attention = failing || sync.needs_attention();
+        let attention =
+            failing || !stuck.is_empty() || room != Room::Plenty || sync.needs_attention();
         Ok(Status {
             health: if counts.parked > 0 || store.quarantined > 0 || attention {
                 Health::Degraded
@@ -101,6 +110,8 @@ impl Moonforge {
             pending: counts.pending,
             parked: counts.parked,
             oldest_pending_age_s: age,
+            stuck,
+            room,
             last_synced_at: self.last_sync().await?,
             quarantined: store.quarantined,
             conflicts: self.store().conflict_counts().await?,

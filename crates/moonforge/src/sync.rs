@@ -115,6 +115,7 @@ impl Moonforge {
                 inner.clock.clone(),
                 inner.random.clone(),
             )
+            .with_executors(inner.executors.clone())
         }))
     }
 
@@ -145,6 +146,7 @@ impl Moonforge {
     /// The report of a run that didn't come as far as a request.
     async fn offline(&self, why: RemoteError) -> Result<SyncReport, Error> {
         let counts = self.store().parked_and_waiting().await?;
+        self.store().note_reach(None, counts.waiting).await?;
         tracing::info!(error = %why, "the cloud can't be reached");
         Ok(SyncReport {
             offline: true,

@@ -1,10 +1,13 @@
 //! `status`.
 
-use moonforge::{Health, Moonforge};
+use moonforge::{Health, Moonforge, Room, Stuck};
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
-use crate::output::{Outcome, Paint, Table, Text};
+use crate::output::{Outcome, Paint, Table, Text, printable};
+
+/// Sentences about what is stuck that are shown to a person.
+const MOST_STUCK: usize = 10;
 
 pub(super) async fn status(forge: &Moonforge) -> Result<Outcome, Failure> {
     let status = forge.status().await?;
@@ -20,11 +23,14 @@ pub(super) async fn status(forge: &Moonforge) -> Result<Outcome, Failure> {
             (name.to_string(), figures)
         })
         .collect();
+    let stuck: Vec<Value> = status.stuck.iter().map(stuck).collect();
     let json = json!({
         "health": status.health,
         "pending": status.pending,
         "parked": status.parked,
         "quarantined": status.quarantined,
+        "stuck": stuck,
+        "outbox_room": status.room.name(),
         "conflicts": {"open": status.conflicts.open, "undecided": status.conflicts.undecided},
         "oldest_pending_age_s": status.oldest_pending_age_s,
         "last_synced_at": status.last_synced_at,
@@ -69,5 +75,34 @@ pub(super) async fn status(forge: &Moonforge) -> Result<Outcome, Failure> {
     };
     let mut outcome = Outcome::new(json, line);
     outcome.text.push(Text::Table(table));
+    for row in status.stuck.iter().take(MOST_STUCK) {
+        let line = Paint::Warn.on(&printable(&row.sentence()));
+        outcome.text.push(Text::Line(line));
+    }
+    match status.stuck.len().saturating_sub(MOST_STUCK) {
+        0 => {}
+        more => {
+            let line = format!("and {more} more are stuck");
+            outcome.text.push(Text::Line(Paint::Warn.on(&line)));
+        }
+    }
+    let full = match status.room {
+        Room::Plenty => return Ok(outcome),
+        Room::Tight => "many edits wait to be sent: sync soon",
+        Room::Full => "so many edits wait to be sent that no more are taken: sync",
+    };
+    outcome.text.push(Text::Line(Paint::Warn.on(full)));
     Ok(outcome)
+}
+
+fn stuck(row: &Stuck) -> Value {
+    json!({
+        "seq": row.n,
+        "collection": row.doc.collection,
+        "id": row.doc.id,
+        "operation": row.operation,
+        "attempts": row.attempts,
+        "waited_s": row.waited.as_secs(),
+        "message": row.sentence(),
+    })
 }

@@ -5,6 +5,7 @@ mod bad_files;
 mod bad_input;
 mod documents;
 mod journal;
+mod operations;
 mod people;
 mod resolve;
 mod scopes;

@@ -3,6 +3,7 @@
 mod background;
 mod cloud;
 mod conflicts;
+mod operations;
 mod reads;
 mod repositories;
 mod scopes;
