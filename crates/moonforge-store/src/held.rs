@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use moonforge_model::{Collection, DocRef, FieldMatch, Timestamp};
 use sqlx::{QueryBuilder, Sqlite};
 
+use crate::checkpoint::Cursor;
 use crate::error::StoreError;
 use crate::hold::push_match;
 use crate::open::Store;
@@ -62,6 +63,33 @@ impl Store {
             count: count.unsigned_abs(),
             sum_rev,
         })
+    }
+
+    /// The last of the known versions of a collection in the order of `updatedAt, id`, within campaigns (`None`: all), of
+    /// these fields, and not after a time.
+    pub async fn last_held(
+        &self,
+        collection: &Collection,
+        campaigns: Option<&[String]>,
+        of_document: &[FieldMatch],
+        until: Option<Timestamp>,
+    ) -> Result<Option<Cursor>, StoreError> {
+        let mut sql = QueryBuilder::new("SELECT m.synced_updated_at, m.doc_id FROM local_metas m");
+        self.push_known(&mut sql, collection, campaigns, of_document)?;
+        sql.push(" AND m.synced_updated_at IS NOT NULL");
+        if let Some(until) = until {
+            sql.push(" AND m.synced_updated_at <= ")
+                .push_bind(until.as_micros());
+        }
+        sql.push(" ORDER BY m.synced_updated_at DESC, m.doc_id DESC LIMIT 1");
+        let last: Option<(i64, String)> = sql
+            .build_query_as()
+            .fetch_optional(&self.inner.readers)
+            .await?;
+        Ok(last.map(|(at, id)| Cursor {
+            at: Timestamp::from_micros(at),
+            id,
+        }))
     }
 
     /// Ids and update times of the known versions of a collection, within campaigns (`None`: all) and of these fields,

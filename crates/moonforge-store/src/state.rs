@@ -144,6 +144,17 @@ pub(crate) fn json<T: serde::de::DeserializeOwned>(
     serde_json::from_str(text).map_err(|e| StoreError::corrupt(format!("{doc}: {e}")))
 }
 
+/// Behind the statement that saves a document, whose six parameters come before: ?1 is its id.
+pub(crate) const SAVE_META: &str =
+    "INSERT INTO local_metas (doc_ref, collection, doc_id, dirty, last_synced_at, base_state,
+         synced_rev, synced_update_time, synced_updated_at, envelope, base, settled)
+     VALUES (?7, ?8, ?1, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+     ON CONFLICT (doc_ref) DO UPDATE SET dirty = excluded.dirty,
+         last_synced_at = excluded.last_synced_at, base_state = excluded.base_state,
+         synced_rev = excluded.synced_rev, synced_update_time = excluded.synced_update_time,
+         synced_updated_at = excluded.synced_updated_at, envelope = excluded.envelope, base = excluded.base,
+         settled = excluded.settled";
+
 impl WriteTx {
     /// Loads one document's state; an empty one where nothing is known.
     pub async fn load(&mut self, doc: &DocRef) -> Result<DocState, StoreError> {
@@ -260,17 +271,8 @@ impl WriteTx {
         let synced = envelope.map(|e| e.updated_at.unwrap_or(e.update_time));
         let updated_at = last_edit.max(synced).unwrap_or(Timestamp::EPOCH);
         let body = serde_json::to_string(&view.fields).map_err(StoreError::corrupt)?;
-        let upsert = sqlx::AssertSqlSafe(self.table(&doc.collection)?.upsert.clone());
-        sqlx::query(upsert)
-            .bind(doc.id.as_str())
-            .bind(body)
-            .bind(envelope.map_or(Some(0), |e| e.rev))
-            .bind(updated_at.as_micros())
-            .bind(view.deleted.as_ref().map(|d| d.at.as_micros()))
-            .bind(view.deleted.as_ref().map(|d| d.id().to_owned()))
-            .execute(self.conn())
+        self.save_both(state, body, updated_at, view.deleted.as_ref())
             .await?;
-        self.save_meta(state).await?;
         let clean = state.rows.is_empty() && state.version().is_some();
         let campaign = view.fields.get("campaignId").and_then(|id| id.as_str());
         state.stored = self.hold(&doc, campaign, clean).await?;
@@ -278,7 +280,14 @@ impl WriteTx {
         Ok(())
     }
 
-    async fn save_meta(&mut self, state: &DocState) -> Result<(), StoreError> {
+    /// Saves document and metadata in one statement: each would cost a way to the connection's thread and back.
+    async fn save_both(
+        &mut self,
+        state: &DocState,
+        body: String,
+        updated_at: Timestamp,
+        deleted: Option<&Deletion>,
+    ) -> Result<(), StoreError> {
         let dirty = !state.rows.is_empty();
         let text = |fields: &Fields| serde_json::to_string(fields).map_err(StoreError::corrupt);
         let (base_state, update_time, envelope, base) = match &state.base {
@@ -306,29 +315,32 @@ impl WriteTx {
             ),
         };
         let settled = serde_json::to_string(&state.settled).map_err(StoreError::corrupt)?;
-        sqlx::query(
-            "INSERT INTO local_metas (doc_ref, collection, doc_id, dirty, last_synced_at, base_state,
-                 synced_rev, synced_update_time, synced_updated_at, envelope, base, settled)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
-             ON CONFLICT (doc_ref) DO UPDATE SET dirty = excluded.dirty,
-                 last_synced_at = excluded.last_synced_at, base_state = excluded.base_state,
-                 synced_rev = excluded.synced_rev, synced_update_time = excluded.synced_update_time,
-                 synced_updated_at = excluded.synced_updated_at, envelope = excluded.envelope, base = excluded.base, settled = excluded.settled",
-        )
-        .bind(state.doc.to_string())
-        .bind(state.doc.collection.as_str())
-        .bind(state.doc.id.as_str())
-        .bind(dirty)
-        .bind(state.last_synced_at.map(Timestamp::as_micros))
-        .bind(base_state)
-        .bind(state.version().and_then(|v| v.envelope.rev))
-        .bind(update_time.map(Timestamp::as_micros))
-        .bind(state.version().and_then(|v| v.envelope.updated_at).map(Timestamp::as_micros))
-        .bind(envelope)
-        .bind(base)
-        .bind(settled)
-        .execute(self.conn())
-        .await?;
+        let save = sqlx::AssertSqlSafe(self.table(&state.doc.collection)?.upsert.clone());
+        sqlx::query(save)
+            .bind(state.doc.id.as_str())
+            .bind(body)
+            .bind(state.version().map_or(Some(0), |v| v.envelope.rev))
+            .bind(updated_at.as_micros())
+            .bind(deleted.map(|d| d.at.as_micros()))
+            .bind(deleted.map(|d| d.id().to_owned()))
+            .bind(state.doc.to_string())
+            .bind(state.doc.collection.as_str())
+            .bind(dirty)
+            .bind(state.last_synced_at.map(Timestamp::as_micros))
+            .bind(base_state)
+            .bind(state.version().and_then(|v| v.envelope.rev))
+            .bind(update_time.map(Timestamp::as_micros))
+            .bind(
+                state
+                    .version()
+                    .and_then(|v| v.envelope.updated_at)
+                    .map(Timestamp::as_micros),
+            )
+            .bind(envelope)
+            .bind(base)
+            .bind(settled)
+            .execute(self.conn())
+            .await?;
         Ok(())
     }
 }

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 
 use moonforge_model::{Collection, CollectionConfig, Registry};
 
+use crate::state::SAVE_META;
+
 /// The statements of one collection.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -20,7 +22,7 @@ pub(crate) struct Table {
     pub(crate) hidden: String,
     /// What [`crate::StoredDoc`] is read from: the columns of `d` and of its metadata `m`, up to WHERE's place.
     pub(crate) stored: String,
-    /// Inserts or replaces: id, body, rev, updated_at, deleted_at, delete_id.
+    /// Inserts or replaces: id, body, rev, updated_at, deleted_at, delete_id; and what [`SAVE_META`] takes.
     pub(crate) upsert: String,
     /// Deletes by id.
     pub(crate) delete: String,
@@ -153,7 +155,7 @@ impl Table {
                  VALUES ({value}?1, ?2, ?3, ?4, ?5, ?6)
                  ON CONFLICT ({key}) DO UPDATE SET body = excluded.body, rev = excluded.rev,
                      updated_at = excluded.updated_at, deleted_at = excluded.deleted_at,
-                     delete_id = excluded.delete_id"
+                     delete_id = excluded.delete_id; {SAVE_META}"
             ),
             delete: format!("DELETE FROM {name} WHERE id = ?1 AND {only}"),
             load: format!(

@@ -37,6 +37,8 @@ pub struct WriteTx {
     pub(crate) ahead: HashMap<DocRef, DocState>,
     /// Tables of collections that aren't registered.
     strangers: HashMap<Collection, Table>,
+    /// Whether the quarantine is empty, once asked for.
+    pub(crate) nothing_quarantined: Option<bool>,
     /// The copies of this file, once asked for.
     pub(crate) incarnations: Option<Incarnations>,
     /// Whether the journal changed.
@@ -121,6 +123,7 @@ impl Store {
                 ahead: HashMap::new(),
                 strangers: HashMap::new(),
                 incarnations: None,
+                nothing_quarantined: None,
                 journaled: false,
                 scopes: None,
             };

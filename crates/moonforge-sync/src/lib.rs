@@ -10,6 +10,7 @@
 mod apply;
 mod beacon;
 mod coordinator;
+mod echo;
 mod engine;
 mod failed;
 mod job;

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use moonforge_model::mutant::{Mutant, planted};
-use moonforge_model::{DocRef, Timestamp, Version, check_types};
+use moonforge_model::{Collection, DocRef, Timestamp, Version, check_types};
 use moonforge_ports::{
     Clock, Random, RandomExt, RemoteDocument, RemoteError, RemoteErrorKind, RemoteStore,
 };
@@ -309,6 +309,12 @@ impl<'a> Run<'a> {
             sent,
             fetched: self.report.pulled + fetched,
         });
+    }
+
+    /// How often documents of a collection were pushed in this run.
+    pub(crate) fn pushed_in(&self, collection: &Collection) -> u64 {
+        let state = self.state();
+        state.tally.pushed_in.get(collection).copied().unwrap_or(0)
     }
 
     async fn look_up_campaigns(&self) -> Result<(), StoreError> {

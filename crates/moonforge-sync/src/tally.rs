@@ -1,9 +1,9 @@
 //! What a run counts for its report: each document once.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use moonforge_model::DocRef;
+use moonforge_model::{Collection, DocRef};
 
 use crate::apply::Applied;
 use crate::report::SyncReport;
@@ -14,6 +14,8 @@ pub(crate) struct Tally {
     pushed: HashSet<u64>,
     pulled: HashSet<u64>,
     merged: HashSet<u64>,
+    /// How often documents of a collection were pushed.
+    pub(crate) pushed_in: BTreeMap<Collection, u64>,
     conflicts: u64,
     quarantined: u64,
     /// Pushed ones of which others haven't been told.
@@ -32,6 +34,7 @@ impl Tally {
             }
             if applied.settled {
                 self.pushed.insert(key);
+                *self.pushed_in.entry(doc.collection.clone()).or_default() += 1;
                 self.untold.push(doc);
             }
             self.conflicts += applied.conflicts;

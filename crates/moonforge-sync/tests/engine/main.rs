@@ -3,6 +3,7 @@
 
 mod copies;
 mod counting;
+mod echo;
 mod flight;
 mod hostile;
 mod maps;
