@@ -334,6 +334,7 @@ impl Store {
                         }
                     }
                 }
+                tx.forget_unread(&campaign, leaving).await?;
                 if leaving {
                     tx.forget_checkpoints(&campaign).await?;
                     sqlx::query("DELETE FROM identity WHERE key = 'note:sight:' || ?1")
@@ -349,6 +350,23 @@ impl Store {
 }
 
 impl crate::tx::WriteTx {
+    /// Takes out of quarantine what belongs to a campaign that is left, or what players may not see of one. What was edited
+    /// here stays, with its edits.
+    async fn forget_unread(&mut self, campaign: &str, leaving: bool) -> Result<(), StoreError> {
+        sqlx::query(
+            "DELETE FROM quarantine
+             WHERE CASE WHEN NOT json_valid(raw) THEN 0 WHEN collection = 'campaigns' THEN ?2 AND doc_id = ?1
+                 ELSE raw ->> '$.campaignId' = ?1
+                     AND (?2 OR coalesce(raw ->> '$.visibility', 'gm') <> 'players') END
+             AND NOT EXISTS (SELECT 1 FROM local_metas m WHERE m.doc_ref = quarantine.doc_ref AND m.dirty = 1)",
+        )
+        .bind(campaign)
+        .bind(leaving)
+        .execute(self.conn())
+        .await?;
+        Ok(())
+    }
+
     /// Lets a clean document go: the remote has it, and it isn't to be seen here any more.
     pub(crate) async fn forget(&mut self, doc: &DocRef) -> Result<(), StoreError> {
         let delete = sqlx::AssertSqlSafe(self.table(&doc.collection)?.delete.clone());

@@ -16,6 +16,8 @@ use crate::tx::WriteTx;
 
 /// The row that stands for everything.
 const EVERYTHING: &str = "*";
+/// Of so many scopes that were synced by themselves it is known when.
+const SYNCED_BY_THEMSELVES: i64 = 500;
 /// Counts the changes of what this device holds.
 const GENERATION: &str = "scope_generation";
 
@@ -181,6 +183,17 @@ impl Store {
                         .bind(started.as_micros())
                         .execute(tx.conn())
                         .await?;
+                }
+                if by_itself {
+                    sqlx::query(
+                        "DELETE FROM scopes WHERE joined_at IS NULL AND scope <> ?1 AND scope NOT IN (
+                             SELECT scope FROM scopes WHERE joined_at IS NULL AND scope <> ?1
+                             ORDER BY synced_at DESC, scope LIMIT ?2)",
+                    )
+                    .bind(EVERYTHING)
+                    .bind(SYNCED_BY_THEMSELVES)
+                    .execute(tx.conn())
+                    .await?;
                 }
                 Ok(())
             })

@@ -2,6 +2,7 @@
 
 mod backup;
 mod cascade;
+mod cleanup;
 mod discard;
 mod doctor;
 mod joining;
