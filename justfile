@@ -39,7 +39,7 @@ mutants:
 
 # Kill N syncing processes and play SEEDS random histories of real processes on the emulator, in release.
 real N="100" SEEDS="10":
-    REAL_KILLS={{N}} REAL_SEEDS={{SEEDS}} cargo test --release --locked -p moonforge-e2e --test emulator real:: -- --nocapture
+    REAL_KILLS={{N}} REAL_SEEDS={{SEEDS}} cargo test --release --locked -p moonforge-e2e --features simulation --test emulator real:: -- --nocapture
 
 # Pair each workload with its floor in ROUNDS alternating rounds; prints the rows of the table in docs/performance.md.
 bench ROUNDS="5":

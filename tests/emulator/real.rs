@@ -2,7 +2,7 @@
 //! people do, what goes wrong and when a process dies is drawn from a seed; how the processes' and the network's own time
 //! falls is not.
 //!
-//! `REAL_KILLS` says how often a syncing process is killed (15), `REAL_SEEDS` how many random histories are played (2),
+//! `REAL_KILLS` says how often a syncing process is killed (12), `REAL_SEEDS` how many random histories are played (2),
 //! `REAL_FIRST_SEED` where both begin (1).
 
 mod history;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use moonforge_testkit::proxy::{Fault, Reply};
 
 /// Longer than a device of the table waits for an answer, or for the next piece of one.
-const FOR_GOOD: Duration = Duration::from_secs(12);
+const FOR_GOOD: Duration = Duration::from_secs(16);
 
 /// A kind of fault.
 pub(crate) struct Kind {

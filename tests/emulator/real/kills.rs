@@ -96,7 +96,7 @@ async fn syncing_processes_that_are_killed_lose_and_double_nothing() {
     let Some(world) = World::new("kills", Form::CommandLine, Weather::Calm).await else {
         return;
     };
-    let wanted = variable("REAL_KILLS", 15);
+    let wanted = variable("REAL_KILLS", 12);
     let began = now();
     let mut story = Story::begin(world, 2, variable("REAL_FIRST_SEED", 1)).await;
     let (mut kills, mut ended, mut watched) = (0, 0, 0);
