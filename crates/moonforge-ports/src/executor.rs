@@ -28,7 +28,7 @@ pub enum Executed {
     Done,
     /// It may succeed later. It is never dropped, however often that happens.
     Retry {
-        /// How long the other side asked to wait; a wait that doubles with each try where it didn't say.
+        /// How long the other side asked to wait. A wait that doubles with each try is kept to in any case.
         after: Option<Duration>,
         /// Why, in words for a person.
         message: String,

@@ -204,7 +204,8 @@ impl Worker<'_> {
         let end = match self.execute(&operation, &*executor).await {
             Executed::Done => OperationEnd::Done,
             Executed::Retry { after, message } => {
-                let wait = after.unwrap_or_else(|| backoff(attempts, self.random));
+                // One that always asks for no wait at all would keep the engine busy.
+                let wait = backoff(attempts, self.random).max(after.unwrap_or_default());
                 tracing::info!(name = operation.name, n, attempts, "to be tried again");
                 let due = self.clock.monotonic() + wait;
                 self.waits().insert(n, (attempts, due));
