@@ -155,9 +155,10 @@ async fn can_hold(
         table.name, table.only_d
     ))
     .push_bind(doc.id.to_string())
-    .push(" AND NOT (");
+    .push(" AND NOT coalesce((");
     push_scope(&mut sql, registry, config, &keys);
-    sql.push("))");
+    // What lacks a field is compared with nothing.
+    sql.push("), FALSE))");
     Ok(sql.build_query_scalar().fetch_one(conn).await?)
 }
 
@@ -177,7 +178,47 @@ impl WriteTx {
         .bind(now.as_micros())
         .execute(self.conn())
         .await?;
-        self.relink(scope).await
+        self.changed.push(doc.clone());
+        let links = self.links_of(doc).await?;
+        self.hold_linked(scope, links.iter()).await
+    }
+
+    async fn links_of(&mut self, doc: &DocRef) -> Result<BTreeSet<DocRef>, StoreError> {
+        let registry = self.registry();
+        let config = self.config(&doc.collection)?;
+        let fields = self.fields(doc).await?;
+        Ok(fields.map_or_else(BTreeSet::new, |fields| {
+            links(&registry, &config, doc, &fields)
+        }))
+    }
+
+    /// Notes that a scope holds documents because opened ones link to them.
+    async fn hold_linked(
+        &mut self,
+        scope: &SyncScope,
+        linked: impl Iterator<Item = &DocRef>,
+    ) -> Result<(), StoreError> {
+        let registry = self.registry();
+        for doc in linked {
+            let config = self.config(&doc.collection)?;
+            if scope.reach(&registry, &config).is_none() {
+                continue;
+            }
+            let table = Table::new(&registry, &config);
+            if !can_hold(self.conn(), &registry, &config, &table, scope, doc).await? {
+                continue;
+            }
+            let sql = "INSERT OR IGNORE INTO doc_scopes (doc_ref, scope) VALUES (?1, ?2)";
+            let noted = sqlx::query(sql)
+                .bind(doc.to_string())
+                .bind(scope.to_string())
+                .execute(self.conn())
+                .await?;
+            if noted.rows_affected() > 0 {
+                self.changed.push(doc.clone());
+            }
+        }
+        Ok(())
     }
 
     async fn fields(&mut self, doc: &DocRef) -> Result<Option<Fields>, StoreError> {
@@ -206,36 +247,19 @@ impl WriteTx {
         let (mut opened, mut linked) = (BTreeSet::new(), BTreeSet::new());
         let mut wanted = BTreeSet::new();
         for (text, opened_at) in rows {
-            let Some(doc) = parse(&text) else { continue };
-            let Some(config) = registry.get(doc.collection.as_str()) else {
+            let known = |doc: &DocRef| registry.get(doc.collection.as_str()).is_some();
+            let Some(doc) = parse(&text).filter(known) else {
                 continue;
             };
             if opened_at.is_none() {
                 linked.insert(doc);
                 continue;
             }
-            if let Some(fields) = self.fields(&doc).await? {
-                wanted.extend(links(&registry, config, &doc, &fields));
-            }
+            wanted.extend(self.links_of(&doc).await?);
             opened.insert(doc);
         }
-        for doc in &wanted {
-            if linked.contains(doc) || opened.contains(doc) {
-                continue;
-            }
-            let config = self.config(&doc.collection)?;
-            if scope.reach(&registry, &config).is_none() {
-                continue;
-            }
-            let table = Table::new(&registry, &config);
-            if can_hold(self.conn(), &registry, &config, &table, scope, doc).await? {
-                sqlx::query("INSERT INTO doc_scopes (doc_ref, scope) VALUES (?1, ?2)")
-                    .bind(doc.to_string())
-                    .bind(&name)
-                    .execute(self.conn())
-                    .await?;
-            }
-        }
+        let new = wanted.difference(&linked).filter(|d| !opened.contains(*d));
+        self.hold_linked(scope, new).await?;
         for doc in linked.difference(&wanted) {
             sqlx::query("DELETE FROM doc_scopes WHERE doc_ref = ?1 AND scope = ?2")
                 .bind(doc.to_string())

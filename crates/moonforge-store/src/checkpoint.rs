@@ -83,11 +83,23 @@ impl Store {
         row.map_or(Ok(nothing), |row| decode(&row, generation))
     }
 
-    /// The oldest place up to which a check is owed.
-    pub async fn oldest_owed(&self) -> Result<Option<Timestamp>, StoreError> {
-        let oldest: Option<i64> = sqlx::query_scalar("SELECT min(owed_at) FROM checkpoints")
-            .fetch_one(&self.inner.readers)
-            .await?;
+    /// The oldest place up to which a check is owed, of these collections and claims. Of what isn't asked for any more (a
+    /// scope that was left, a role that was narrowed) nobody makes it.
+    pub async fn oldest_owed(
+        &self,
+        asked: &[(Collection, String)],
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let asked: Vec<String> = asked
+            .iter()
+            .map(|(c, claim)| format!("{c}/{claim}"))
+            .collect();
+        let oldest: Option<i64> = sqlx::query_scalar(
+            "SELECT min(owed_at) FROM checkpoints
+             WHERE collection || '/' || campaign_id IN (SELECT value FROM json_each(?1))",
+        )
+        .bind(serde_json::to_string(&asked).map_err(StoreError::corrupt)?)
+        .fetch_one(&self.inner.readers)
+        .await?;
         Ok(oldest.map(Timestamp::from_micros))
     }
 

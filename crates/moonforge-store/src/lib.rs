@@ -19,6 +19,7 @@ mod identity;
 mod journal;
 mod journal_watch;
 mod keyset;
+mod let_go;
 mod metas;
 mod migrate;
 mod open;

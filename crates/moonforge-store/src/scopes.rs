@@ -88,6 +88,7 @@ impl Store {
                 for config in tx.registry().iter() {
                     tx.hold_matching(config, &scope, None).await?;
                 }
+                tx.drop_unreadable().await?;
                 tx.drop_unheld(is_unheld()).await
             })
         })
@@ -110,6 +111,7 @@ impl Store {
                     .execute(tx.conn())
                     .await?;
                 tx.scopes = None;
+                tx.drop_unreadable().await?;
                 Ok(change)
             })
         })

@@ -188,7 +188,7 @@ impl SyncEngine {
             operations.pass().await?;
         }
         let mut report = run.take_report();
-        report.check_in = run.check_in().await?;
+        report.check_in = run.check_in(&memory).await?;
         (report.operations, report.operations_in) = (operations.done, operations.next_in);
         match result {
             Ok(()) if *job == Job::Everything => {

@@ -110,8 +110,12 @@ impl Run<'_> {
     }
 
     /// How long until a check that is owed falls due; a little later than that, for clocks that differ.
-    pub(crate) async fn check_in(&self) -> Result<Option<Duration>, StoreError> {
-        let Some(owed) = self.store.oldest_owed().await? else {
+    pub(crate) async fn check_in(&self, memory: &Memory) -> Result<Option<Duration>, StoreError> {
+        let Some(listing) = &memory.listing else {
+            return Ok(None);
+        };
+        let asked = listing.claims(self.store.registry());
+        let Some(owed) = self.store.oldest_owed(&asked).await? else {
             return Ok(None);
         };
         let due = owed.saturating_add(self.options.late_visibility + CLOCK_TOLERANCE);
@@ -137,12 +141,15 @@ impl Run<'_> {
         // What moves from here on is news to the next poll.
         let begun = self.remote_now().await?;
         let listing = self.list().await?;
+        let is_whole = self.options.scope.is_none();
+        if is_whole {
+            memory.listing = Some(listing.clone());
+        }
         let groups = self.groups(&listing).await?;
         self.pull_groups(groups.into_iter().map(|g| (g, Question::News)))
             .await?;
         self.pull_accessed(&listing, |_| true).await?;
-        if self.options.scope.is_none() {
-            memory.listing = Some(listing);
+        if is_whole {
             memory.beacons.since = memory.beacons.since.max(Some(begun));
         }
         Ok(())
@@ -160,6 +167,7 @@ impl Run<'_> {
         }
         if listed || listing.is_none() {
             listing = Some(self.list().await?);
+            memory.listing.clone_from(&listing);
             listed = true;
         }
         let mut listing = listing.unwrap_or_default();
@@ -173,7 +181,8 @@ impl Run<'_> {
         if !listed && (roles_moved || !news.denied.is_empty()) {
             listing = self.list().await?;
         }
-        let owed_before = self.owed_before().await?;
+        memory.listing = Some(listing.clone());
+        let owed_before = self.owed_before(&listing).await?;
         if !due.is_empty() || !news.moves.is_empty() || owed_before.is_some() {
             let selection = Selection {
                 due: due.clone(),
@@ -189,7 +198,6 @@ impl Run<'_> {
             self.pull_accessed(&listing, |doc| due.contains(&doc.collection))
                 .await?;
         }
-        memory.listing = Some(listing);
         // Only now: what a failed run didn't fetch is news to the next one.
         memory.beacons.heed(news);
         Ok(())
@@ -202,12 +210,13 @@ impl Run<'_> {
     }
 
     /// Checks that are owed up to this time are due; `None` where none is.
-    async fn owed_before(&self) -> Result<Option<Timestamp>, StoreError> {
+    async fn owed_before(&self, listing: &Listing) -> Result<Option<Timestamp>, StoreError> {
         let before = self
             .remote_now()
             .await?
             .saturating_sub(self.options.late_visibility);
-        let oldest = self.store.oldest_owed().await?;
+        let asked = listing.claims(self.store.registry());
+        let oldest = self.store.oldest_owed(&asked).await?;
         Ok(oldest
             .is_some_and(|oldest| oldest <= before)
             .then_some(before))

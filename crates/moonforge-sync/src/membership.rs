@@ -1,16 +1,14 @@
 //! Which campaigns an account is in, and what of them it may see.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use futures_util::StreamExt;
 use moonforge_model::mutant::{Mutant, planted};
-use moonforge_model::{
-    Collection, CollectionConfig, DocId, DocRef, FieldMatch, FieldPath, Fields, Timestamp,
-};
+use moonforge_model::{Collection, DocId, DocRef, FieldPath, Fields, Timestamp};
 use moonforge_ports::{
     Filter, QueryEvent, RemoteDocument, RemoteError, RemoteErrorKind, RemoteQuery,
 };
-use moonforge_store::{Checkpoint, StoreError, claim};
+use moonforge_store::StoreError;
 use serde_json::Value;
 
 use crate::apply::{Incoming, Seen};
@@ -210,62 +208,30 @@ impl Run<'_> {
     pub(crate) async fn groups(&self, listing: &Listing) -> Result<Vec<Group>, Failure> {
         let mut groups: Vec<Group> = Vec::new();
         let mut kept = self.store.checkpoints().await?;
-        let registry = self.store.registry();
-        for config in registry.iter() {
-            let Some(seen) = listing.sights.as_ref().filter(|_| config.in_campaign) else {
-                if listing.sights.is_some() && config.name == campaigns() {
-                    continue;
-                }
-                for of_document in listing.questions(registry, config, None) {
-                    let every = (EVERY.to_owned(), false);
-                    let group = group(&mut kept, listing, config, every, of_document);
-                    groups.push(group);
-                }
-                continue;
+        for question in listing.questions(self.store.registry()) {
+            let of = (question.collection.to_string(), question.claim());
+            let mut checkpoint = kept.remove(&of).unwrap_or_default();
+            checkpoint.generation = listing.generation;
+            let fits = |g: &&mut Group| {
+                g.collection == question.collection
+                    && g.campaigns != [EVERY]
+                    && g.restricted == question.restricted
+                    && g.of_document == question.of_document
+                    && g.checkpoint == checkpoint
+                    && g.campaigns.len() < CAMPAIGNS_A_REQUEST
             };
-            for (campaign, sight) in seen {
-                let restricted = *sight == Sight::Restricted;
-                if restricted && !config.has_visibility {
-                    continue;
-                }
-                for of_document in listing.questions(registry, config, Some(campaign)) {
-                    let of = (campaign.clone(), restricted);
-                    let one = group(&mut kept, listing, config, of, of_document);
-                    let fits = |g: &&mut Group| {
-                        g.collection == one.collection
-                            && g.restricted == one.restricted
-                            && g.of_document == one.of_document
-                            && g.checkpoint == one.checkpoint
-                            && g.campaigns.len() < CAMPAIGNS_A_REQUEST
-                    };
-                    match groups.iter_mut().find(fits) {
-                        Some(group) => group.campaigns.extend(one.campaigns),
-                        None => groups.push(one),
-                    }
-                }
+            match groups.iter_mut().find(fits) {
+                Some(group) => group.campaigns.push(question.campaign),
+                None => groups.push(Group {
+                    collection: question.collection,
+                    campaigns: vec![question.campaign],
+                    restricted: question.restricted,
+                    of_document: question.of_document,
+                    checkpoint,
+                }),
             }
         }
         Ok(groups)
-    }
-}
-
-/// One campaign's part of a collection, where it was read to.
-fn group(
-    kept: &mut HashMap<(String, String), Checkpoint>,
-    listing: &Listing,
-    config: &CollectionConfig,
-    (campaign, restricted): (String, bool),
-    of_document: Vec<FieldMatch>,
-) -> Group {
-    let of = (config.name.to_string(), claim(&campaign, &of_document));
-    let mut checkpoint = kept.remove(&of).unwrap_or_default();
-    checkpoint.generation = listing.generation;
-    Group {
-        collection: config.name.clone(),
-        campaigns: vec![campaign],
-        restricted,
-        of_document,
-        checkpoint,
     }
 }
 

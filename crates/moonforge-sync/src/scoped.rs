@@ -7,13 +7,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use moonforge_model::{
-    CollectionConfig, DocId, DocRef, FieldMatch, FieldPath, ParkReason, SyncScope,
+    Collection, CollectionConfig, DocId, DocRef, FieldMatch, FieldPath, ParkReason, Registry,
+    SyncScope,
 };
 use moonforge_ports::{Filter, RemoteDocument, RemoteErrorKind, RemoteQuery};
+use moonforge_store::claim;
 use serde_json::Value;
 
 use crate::apply::Seen;
 use crate::membership::{Sight, Sights, campaigns, sight};
+use crate::pull::EVERY;
 use crate::push::CAMPAIGNS_A_REQUEST;
 use crate::run::{Failure, Run, Stop};
 
@@ -37,11 +40,56 @@ pub(crate) struct Listing {
 type Found = BTreeMap<String, (Sight, BTreeSet<usize>)>;
 
 impl Listing {
+    /// All that is to be asked.
+    pub(crate) fn questions(&self, registry: &Registry) -> Vec<Question> {
+        let mut questions = Vec::new();
+        for config in registry.iter() {
+            let Some(sights) = self.sights.as_ref().filter(|_| config.in_campaign) else {
+                // Where there are accounts, their campaigns are listed.
+                if self.sights.is_some() && config.name == campaigns() {
+                    continue;
+                }
+                for of_document in self.narrowed(registry, config, None) {
+                    questions.push(Question {
+                        collection: config.name.clone(),
+                        campaign: EVERY.to_owned(),
+                        restricted: false,
+                        of_document,
+                    });
+                }
+                continue;
+            };
+            for (campaign, sight) in sights {
+                let restricted = *sight == Sight::Restricted;
+                if restricted && !config.has_visibility {
+                    continue;
+                }
+                for of_document in self.narrowed(registry, config, Some(campaign)) {
+                    questions.push(Question {
+                        collection: config.name.clone(),
+                        campaign: campaign.clone(),
+                        restricted,
+                        of_document,
+                    });
+                }
+            }
+        }
+        questions
+    }
+
+    /// The checkpoints along which all that is asked.
+    pub(crate) fn claims(&self, registry: &Registry) -> Vec<(Collection, String)> {
+        let questions = self.questions(registry).into_iter();
+        questions
+            .map(|q| (q.collection.clone(), q.claim()))
+            .collect()
+    }
+
     /// What is to be asked of the documents of a collection in a campaign (`None`: where campaigns don't matter), one entry
     /// a query; one that is empty asks for all of them.
-    pub(crate) fn questions(
+    fn narrowed(
         &self,
-        registry: &moonforge_model::Registry,
+        registry: &Registry,
         config: &CollectionConfig,
         campaign: Option<&str>,
     ) -> Vec<Vec<FieldMatch>> {
@@ -52,7 +100,7 @@ impl Listing {
             Some(campaign) => self.covering.get(campaign).is_some_and(|c| c.contains(i)),
             None => true,
         };
-        let mut questions: Vec<Vec<FieldMatch>> = Vec::new();
+        let mut narrowed: Vec<Vec<FieldMatch>> = Vec::new();
         for (i, scope) in self.scopes.iter().enumerate() {
             let reach = scope.reach(registry, config);
             let Some(reach) = reach.filter(|_| !scope.is_accessed() && covers(&i)) else {
@@ -61,11 +109,30 @@ impl Listing {
             if reach.of_document.is_empty() {
                 return vec![Vec::new()];
             }
-            if !questions.contains(&reach.of_document) {
-                questions.push(reach.of_document);
+            if !narrowed.contains(&reach.of_document) {
+                narrowed.push(reach.of_document);
             }
         }
-        questions
+        narrowed
+    }
+}
+
+/// What is asked of one collection in one campaign.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    pub(crate) collection: Collection,
+    /// The campaign, or [`EVERY`].
+    pub(crate) campaign: String,
+    /// Only what players may see.
+    pub(crate) restricted: bool,
+    /// What a scope asks of the documents themselves.
+    pub(crate) of_document: Vec<FieldMatch>,
+}
+
+impl Question {
+    /// What its checkpoint is kept under.
+    pub(crate) fn claim(&self) -> String {
+        claim(&self.campaign, &self.of_document)
     }
 }
 
@@ -129,7 +196,7 @@ impl Run<'_> {
                 by_name.insert(id);
             } else if reach.of_campaign.is_empty() {
                 asked.insert(0, Vec::new());
-            } else {
+            } else if !asked.contains(&reach.of_campaign) {
                 asked.push(reach.of_campaign);
             }
         }
@@ -137,7 +204,6 @@ impl Run<'_> {
         if asked.first().is_some_and(Vec::is_empty) {
             asked.truncate(1);
         }
-        asked.dedup();
         for of_campaign in asked {
             self.list_matching(&scopes, &of_campaign, &mut found)
                 .await?;

@@ -359,6 +359,54 @@ async fn what_was_opened_within_a_campaign_is_nothing_of_another() {
 }
 
 #[tokio::test]
+async fn what_lacks_the_key_is_not_opened_within_it() {
+    let store = Store::in_memory(options_with(with_clues())).await.unwrap();
+    join(&store, "c:campaignId=c").await;
+    join(&store, "accessed:guildId=red").await;
+    for (id, value) in [
+        ("red", json!({"campaignId": "c", "guildId": "red"})),
+        ("none", json!({"campaignId": "c"})),
+    ] {
+        synced(&store, &doc("clues", id), value, 0, 1).await;
+        let opened = doc("clues", id);
+        store.mark_opened(&opened, second(60)).await.unwrap();
+    }
+    leave(&store, "c:campaignId=c").await;
+    assert_eq!(here(&store).await, ["clues/red"]);
+    let wanted = store.accessed_documents(None, second(60)).await.unwrap();
+    assert_eq!(wanted, [doc("campaigns", "c"), doc("clues", "red")]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_goes_with_its_scope_and_is_read_again_with_it() {
+    let store = memory().await;
+    let homeless = moonforge_store::Quarantined {
+        doc: doc("scenes", "homeless"),
+        update_time: second(1),
+        raw: fields(json!({"title": "t", "campaignId": 7})),
+        error: "campaignId is no text".into(),
+    };
+    let aside =
+        store.write(move |tx| Box::pin(async move { tx.quarantine(&homeless, second(1)).await }));
+    aside.await.unwrap();
+    for of in ["a", "b"] {
+        checkpoint(&store, of).await;
+        let odd = moonforge_store::Quarantined {
+            doc: doc("scenes", &format!("odd-{of}")),
+            update_time: second(1),
+            raw: fields(json!({"title": 7, "campaignId": of})),
+            error: "title is no text".into(),
+        };
+        let aside =
+            store.write(move |tx| Box::pin(async move { tx.quarantine(&odd, second(1)).await }));
+        aside.await.unwrap();
+    }
+    join(&store, "mine:campaignId=a").await;
+    assert_eq!(store.status().await.unwrap().quarantined, 2);
+    assert!(is_read(&store, "a").await && !is_read(&store, "b").await);
+}
+
+#[tokio::test]
 async fn how_fresh_a_scope_is_is_forgotten_with_what_it_was_of() {
     let store = memory().await;
     let (a, b) = (scope("a:campaignId=a"), scope("b:campaignId=b"));

@@ -13,6 +13,7 @@ mod purge;
 mod random_policies;
 mod resolver;
 mod scopes;
+mod scopes_within;
 mod sight;
 mod stuck;
 mod support;
