@@ -44,7 +44,7 @@ impl World {
                 (path("name"), note.clone()),
                 (path("title"), note),
             ],
-            6 => vec![(path("props"), note), (path("updatedAt"), now)],
+            6 => vec![(path("props.gold"), note), (path("updatedAt"), now)],
             7 => return self.restore_an_old_version(target),
             _ => {
                 self.log(format!("console deletes {target}"));

@@ -64,7 +64,8 @@ impl World {
             }
             return;
         }
-        let (campaign, entity) = (self.rng.below(2), self.rng.below(3));
+        let (campaigns, entities) = self.profile.breadth();
+        let (campaign, entity) = (self.rng.below(campaigns), self.rng.below(entities));
         let name = format!("c{campaign}-e{entity}");
         let doc = DocRef::parse("entities", &name).expect("a sound name");
         let (kind, error) = match self.rng.below(4) {

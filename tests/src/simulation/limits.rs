@@ -7,7 +7,7 @@ use super::oracle::Edit;
 use super::world::World;
 
 /// Bytes of a scroll: two of them are more than a document holds, or just not, and more than a megabyte at once.
-const SCROLLS: [usize; 3] = [200_000, 510_000, 560_000];
+const SCROLLS: [usize; 3] = [505_000, 510_000, 560_000];
 
 impl World {
     /// A text so long that few of them fit into a document.

@@ -156,6 +156,7 @@ impl Profile {
     pub(crate) fn calls_a_fault(self) -> u64 {
         match self {
             Self::LostAnswers => 3,
+            Self::Limits => 4,
             _ => 6,
         }
     }
@@ -168,6 +169,8 @@ impl Profile {
             Self::SlowCommits => (1, 20),
             // Whoever is let in and out is so of what there is.
             Self::Members => (1, 3),
+            // Several scrolls in one document are what is too much.
+            Self::Limits => (1, 2),
             _ => (2, 3),
         }
     }
