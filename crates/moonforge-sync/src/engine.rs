@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use futures_util::future::join;
+use moonforge_model::Timestamp;
 use moonforge_ports::{Clock, Random, RemoteError, RemoteStore};
 use moonforge_store::{EditTime, Store, StoreError, SyncedScopes};
 use tokio::sync::Mutex;
 
+use crate::bill::{self, Bill, DayBill};
 use crate::coordinator::Observe;
 use crate::job::{Job, Memory};
 use crate::operations::{Executors, Operations};
@@ -154,6 +156,34 @@ impl SyncEngine {
         result
     }
 
+    /// Adds to the day's bill.
+    async fn keep_bill(
+        &self,
+        memory: &mut Memory,
+        more: Bill,
+        job: &Job,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        memory.unkept += more;
+        let much = memory.unkept.reads() + memory.unkept.writes >= bill::KEEP_AT;
+        if much || !matches!(job, Job::Poll { .. }) {
+            let note = self.store.note(bill::NOTE).await?;
+            let mut today = DayBill::read(note.as_deref(), now);
+            today.bill += std::mem::take(&mut memory.unkept);
+            self.store.set_note(bill::NOTE, today.note()).await?;
+        }
+        Ok(())
+    }
+
+    /// What was billed today, by cause; what the last minutes' idle polls cost may be missing.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn bill_of_the_day(store: &Store, now: Timestamp) -> Result<DayBill, StoreError> {
+        let note = store.note(bill::NOTE).await?;
+        Ok(DayBill::read(note.as_deref(), now))
+    }
+
     async fn do_job(
         &self,
         job: &Job,
@@ -190,6 +220,8 @@ impl SyncEngine {
         let mut report = run.take_report();
         report.check_in = run.check_in(&memory).await?;
         (report.operations, report.operations_in) = (operations.done, operations.next_in);
+        report.bill = run.remote.bill();
+        self.keep_bill(&mut memory, report.bill, job, now).await?;
         match result {
             Ok(()) if *job == Job::Everything => {
                 let what = options.scope.clone();

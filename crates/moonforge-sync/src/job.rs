@@ -7,6 +7,7 @@ use moonforge_model::{Collection, Timestamp};
 use moonforge_store::StoreError;
 
 use crate::beacon::{Beacons, Moves, News};
+use crate::bill::Bill;
 use crate::lanes::Lanes;
 use crate::membership::campaigns;
 use crate::pull::{EVERY, Group};
@@ -46,6 +47,8 @@ impl Job {
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     pub(crate) beacons: Beacons,
+    /// What isn't on the day's bill yet.
+    pub(crate) unkept: Bill,
     /// What was last found to be asked for, by a run that asked for everything.
     pub(crate) listing: Option<Listing>,
 }

@@ -9,6 +9,7 @@
 
 mod apply;
 mod beacon;
+mod bill;
 mod coordinator;
 mod echo;
 mod engine;
@@ -38,6 +39,7 @@ mod tally;
 mod telemetry;
 mod urgency;
 
+pub use bill::{Bill, DayBill};
 pub use coordinator::{
     BoundedRun, Cadence, Coordinator, Observe, Parts, Phase, Progress, RunError, Runner,
     SyncStatus, Trouble, Turn, Turns,

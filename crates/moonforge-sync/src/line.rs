@@ -1,16 +1,18 @@
 //! The line to the remote, which all lanes of a run share: what one of them is told holds for the others.
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use moonforge_model::DocRef;
 use moonforge_model::mutant::{Mutant, planted};
 use moonforge_ports::{
-    Aggregate, BatchGet, Clock, CommitAnswer, QueryStream, RemoteError, RemoteErrorKind,
-    RemoteQuery, RemoteStore, RemoteWrite,
+    Aggregate, BatchGet, Clock, CommitAnswer, QueryEvent, QueryStream, RemoteError,
+    RemoteErrorKind, RemoteQuery, RemoteStore, RemoteWrite,
 };
 
+use crate::bill::{Bill, Cause};
 use crate::lanes::Whereabouts;
 
 /// A remote as a run's lanes see it. Its methods are those of [`RemoteStore`].
@@ -21,6 +23,7 @@ pub(crate) struct Line<'a> {
     longest_wait: Duration,
     whereabouts: Whereabouts,
     state: Mutex<State>,
+    bill: Arc<Mutex<Bill>>,
 }
 
 #[derive(Debug, Default)]
@@ -31,6 +34,20 @@ struct State {
     closed: Option<Duration>,
     /// How often the credentials were renewed.
     renewals: u64,
+}
+
+/// What an answer cost that is being read; it goes on the bill when that ends, or is left.
+struct Counted {
+    cause: Cause,
+    documents: u64,
+    bill: Arc<Mutex<Bill>>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut bill = self.bill.lock().expect("no panic while held");
+        self.cause.add(&mut bill, self.documents);
+    }
 }
 
 impl<'a> Line<'a> {
@@ -45,7 +62,17 @@ impl<'a> Line<'a> {
             longest_wait,
             whereabouts: Whereabouts::default(),
             state: Mutex::default(),
+            bill: Arc::default(),
         }
+    }
+
+    /// What was billed for what so far.
+    pub(crate) fn bill(&self) -> Bill {
+        *self.bill.lock().expect("no panic while held")
+    }
+
+    fn charge(&self, charge: impl FnOnce(&mut Bill)) {
+        charge(&mut self.bill.lock().expect("no panic while held"));
     }
 
     /// Where lanes say that they are away.
@@ -54,19 +81,40 @@ impl<'a> Line<'a> {
     }
 
     pub(crate) async fn commit(&self, writes: &[RemoteWrite]) -> Result<CommitAnswer, RemoteError> {
-        self.ask(|| self.remote.commit(writes)).await
+        let answer = self.ask(|| self.remote.commit(writes)).await?;
+        let beacon = |w: &&RemoteWrite| w.doc.collection.as_str() == "beacons";
+        let beacons = writes.iter().filter(beacon).count() as u64;
+        self.charge(|bill| {
+            bill.beacon_writes += beacons;
+            bill.writes += writes.len() as u64 - beacons;
+        });
+        Ok(answer)
     }
 
     pub(crate) async fn batch_get(&self, docs: &[DocRef]) -> Result<BatchGet, RemoteError> {
-        self.ask(|| self.remote.batch_get(docs)).await
+        let answer = self.ask(|| self.remote.batch_get(docs)).await?;
+        let reads = answer.found.len() + answer.missing.len();
+        self.charge(|bill| bill.rereads += reads as u64);
+        Ok(answer)
     }
 
     pub(crate) async fn query(&self, query: &RemoteQuery) -> Result<QueryStream<'a>, RemoteError> {
-        self.ask(|| self.remote.query(query)).await
+        let stream = self.ask(|| self.remote.query(query)).await?;
+        let counted = Counted {
+            cause: Cause::of(query),
+            documents: 0,
+            bill: self.bill.clone(),
+        };
+        Ok(Box::pin(stream.scan(counted, |counted, event| {
+            counted.documents += u64::from(matches!(event, Ok(QueryEvent::Document(_))));
+            std::future::ready(Some(event))
+        })))
     }
 
     pub(crate) async fn aggregate(&self, query: &RemoteQuery) -> Result<Aggregate, RemoteError> {
-        self.ask(|| self.remote.aggregate(query)).await
+        let answer = self.ask(|| self.remote.aggregate(query)).await?;
+        self.charge(|bill| Cause::add_aggregate(query, bill, answer.count));
+        Ok(answer)
     }
 
     /// Asks for a fresh token. It concerns all lanes, so the others stand still meanwhile.

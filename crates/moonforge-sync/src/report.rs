@@ -6,6 +6,8 @@ use moonforge_model::SyncScope;
 use moonforge_ports::Usage;
 use serde::Serialize;
 
+use crate::bill::Bill;
+
 /// What one run of the engine did. Serialises as the CLI's `sync --json`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct SyncReport {
@@ -29,6 +31,9 @@ pub struct SyncReport {
     pub waiting: u64,
     /// What the remote billed.
     pub billed: Usage,
+    /// The same by cause, as far as answers came.
+    #[serde(skip)]
+    pub bill: Bill,
     /// How long it took.
     pub elapsed_ms: u64,
     /// How long the remote asked to wait, where that is why the run ended early.

@@ -93,7 +93,7 @@ pub use moonforge_store::{
     StoreError, StoredDoc, Stuck, Tree, Undone, Where, Written,
 };
 pub use moonforge_sync::{
-    BoundedRun, Cadence, Phase, Progress, RunError, SyncError, SyncOptions, SyncReport, SyncStatus,
+    Bill, DayBill,     BoundedRun, Cadence, Phase, Progress, RunError, SyncError, SyncOptions, SyncReport, SyncStatus,
     Trouble,
 };
 pub use outbox::Outbox;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures_util::{StreamExt, stream};
 use moonforge_model::{Collection, Timestamp};
 use moonforge_store::{Change, CollectionStatus, ConflictCounts, Room, Stuck};
-use moonforge_sync::SyncStatus;
+use moonforge_sync::{DayBill, SyncEngine, SyncStatus};
 use serde::Serialize;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
@@ -47,6 +47,8 @@ pub struct Status {
     pub conflicts: ConflictCounts,
     /// Each registered collection.
     pub collections: BTreeMap<Collection, CollectionStatus>,
+    /// What the cloud billed today, by cause, to this file; what the last minutes' idle polls cost may be missing.
+    pub bill: DayBill,
     /// The background engine of this process.
     pub sync: SyncStatus,
 }
@@ -116,6 +118,7 @@ impl Moonforge {
             quarantined: store.quarantined,
             conflicts: self.store().conflict_counts().await?,
             collections: store.collections,
+            bill: SyncEngine::bill_of_the_day(self.store(), self.clock().now()).await?,
             sync,
         })
     }

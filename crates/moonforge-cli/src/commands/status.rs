@@ -35,6 +35,7 @@ pub(super) async fn status(forge: &Moonforge) -> Result<Outcome, Failure> {
         "oldest_pending_age_s": status.oldest_pending_age_s,
         "last_synced_at": status.last_synced_at,
         "collections": collections,
+        "bill": status.bill,
         // Nothing puts media on the way yet.
         "media": {"queued": 0, "failed": 0, "cached_bytes": 0},
     });

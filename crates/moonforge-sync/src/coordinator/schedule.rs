@@ -31,6 +31,9 @@ pub struct Cadence {
     pub blocked: Duration,
     /// How often to look whether another process wrote to the file.
     pub look_for_others: Duration,
+    /// How many reads a day may cost. Once half of them are gone, looks for news grow as rare as the rest of the day
+    /// demands, an hour apart at the most; what people wrote goes out as ever, and what they ask for is done.
+    pub daily_reads: Option<u64>,
 }
 
 impl Default for Cadence {
@@ -46,6 +49,7 @@ impl Default for Cadence {
             longest_backoff: Duration::from_secs(60),
             blocked: Duration::from_secs(300),
             look_for_others: Duration::from_secs(30),
+            daily_reads: None,
         }
     }
 }
@@ -112,6 +116,8 @@ pub(crate) struct Schedule {
     halted: bool,
     paused: bool,
     network: Network,
+    /// No look for news more often than this: what the budget allows.
+    floor: Duration,
 }
 
 impl Schedule {
@@ -138,6 +144,7 @@ impl Schedule {
             halted: false,
             paused: false,
             network,
+            floor: Duration::ZERO,
         }
     }
 
@@ -177,11 +184,12 @@ impl Schedule {
             self.asked.get(collection).map_or(poll, |at| *at + *every)
         };
         let soonest = self.intervals.iter().map(interval).chain(self.check).min();
-        soonest.map_or(poll, |at| at.min(poll))
+        let soonest = soonest.map_or(poll, |at| at.min(poll));
+        soonest.max(self.polled + self.floor)
     }
 
     fn interval(&self) -> Duration {
-        let every = self.poll_every;
+        let every = self.poll_every.max(self.floor);
         match self.network {
             Network::Metered => every.max(self.cadence.metered_poll),
             Network::None | Network::Good => every,
@@ -325,6 +333,24 @@ impl Schedule {
             self.trigger(now, BTreeSet::new());
         }
         self.network = network;
+    }
+
+    /// Makes what is left of the budget last for what is left of the day.
+    pub(crate) fn budget(&mut self, used: u64, left_of_day: Duration) {
+        const RAREST: Duration = Duration::from_secs(3600);
+        self.floor = match self.cadence.daily_reads {
+            Some(budget) if used * 2 > budget => {
+                // Each collection is asked for at its interval whatever beacons say.
+                let due = |(_, every): &(Collection, Duration)| {
+                    left_of_day.as_secs() / every.as_secs().max(1)
+                };
+                let reserved: u64 = self.intervals.iter().map(due).sum();
+                let left = budget.saturating_sub(used + reserved);
+                let left = u32::try_from(left).unwrap_or(u32::MAX);
+                left_of_day.checked_div(left).unwrap_or(RAREST).min(RAREST)
+            }
+            _ => Duration::ZERO,
+        };
     }
 
     /// How often in a row it failed.

@@ -232,3 +232,26 @@ fn an_operation_that_failed_is_tried_when_its_time_has_come_and_not_before_backo
     schedule.hold(s(8));
     assert_eq!(schedule.due(s(6)), Due::At(s(8)));
 }
+
+#[test]
+fn a_budget_that_runs_low_makes_looks_rare_and_holds_up_no_edit() {
+    let cadence = Cadence {
+        daily_reads: Some(1000),
+        ..Cadence::default()
+    };
+    let mut schedule = Schedule::new(cadence, Vec::new(), Network::Good);
+    end(&mut schedule, &Job::Everything, DONE, s(0));
+    let half = s(12 * 3600);
+    schedule.budget(400, half);
+    assert_eq!(schedule.due(s(0)), Due::At(s(10)));
+    schedule.budget(900, half);
+    assert_eq!(
+        schedule.due(s(0)),
+        Due::At(s(432)),
+        "100 reads for 12 hours"
+    );
+    schedule.budget(5000, half);
+    assert_eq!(schedule.due(s(0)), Due::At(s(3600)));
+    schedule.edited(s(1));
+    assert_eq!(schedule.due(s(1)), Due::At(s(2)));
+}

@@ -6,6 +6,8 @@ use moonforge_model::Timestamp;
 use moonforge_ports::{Network, Usage};
 use serde::Serialize;
 
+use crate::bill::Bill;
+
 /// What the background engine is doing, or waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -82,6 +84,8 @@ pub struct SyncStatus {
     pub trouble: Option<Trouble>,
     /// What the remote billed since the start.
     pub billed: Usage,
+    /// The same by cause, as far as answers came.
+    pub bill: Bill,
     /// How often the engine woke up since the start.
     pub wake_ups: u64,
 }

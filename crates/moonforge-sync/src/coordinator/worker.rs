@@ -9,10 +9,12 @@ use moonforge_store::{Change, StoreError};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::bill::left_of_day;
 use crate::coordinator::runner::Attempt;
 use crate::coordinator::schedule::{Due, Schedule};
 use crate::coordinator::status::{Phase, Progress, SyncStatus};
 use crate::coordinator::{Shared, Wish};
+use crate::engine::SyncEngine;
 use crate::job::Job;
 use crate::telemetry;
 
@@ -257,6 +259,7 @@ impl Worker {
         self.status.billed.reads += billed.reads;
         self.status.billed.writes += billed.writes;
         self.status.billed.deletes += billed.deletes;
+        self.status.bill += attempt.report.bill;
         self.status.trouble = attempt.trouble.clone();
         match attempt.verdict {
             Verdict::Done { .. } => {
@@ -284,6 +287,11 @@ impl Worker {
             }
         }
         self.recount = true;
+        if self.shared.cadence.daily_reads.is_some() {
+            let now = self.shared.clock.now();
+            let today = SyncEngine::bill_of_the_day(store, now).await?;
+            self.schedule.budget(today.bill.reads(), left_of_day(now));
+        }
         self.keep_backoff().await
     }
 

@@ -99,6 +99,17 @@ impl Table {
 
     /// A device on a database that is there.
     pub(super) async fn device_on(&self, uid: &str, name: &str, store: Store) -> Device {
+        self.device_at(uid, name, store, Cadence::default()).await
+    }
+
+    /// The same, with a pace of its own.
+    pub(super) async fn device_at(
+        &self,
+        uid: &str,
+        name: &str,
+        store: Store,
+        cadence: Cadence,
+    ) -> Device {
         let seed = name.bytes().fold(7, |a: u64, b| a * 31 + u64::from(b));
         let random = Arc::new(SeededRandom::new(seed));
         let remote: Arc<dyn RemoteStore> = self.server.connect(Some(uid.to_owned()), name);
@@ -115,7 +126,7 @@ impl Table {
             clock: self.clock.clone(),
             random,
             connectivity: signal.clone(),
-            cadence: Cadence::default(),
+            cadence,
             options: SyncOptions::default(),
         });
         Device {
