@@ -93,8 +93,8 @@ pub use moonforge_store::{
     StoreError, StoredDoc, Stuck, Tree, Undone, Where, Written,
 };
 pub use moonforge_sync::{
-    Bill, DayBill,     BoundedRun, Cadence, Phase, Progress, RunError, SyncError, SyncOptions, SyncReport, SyncStatus,
-    Trouble,
+    Bill, BoundedRun, Cadence, DayBill, Phase, Progress, RunError, SyncError, SyncOptions,
+    SyncReport, SyncStatus, Trouble,
 };
 pub use outbox::Outbox;
 pub use read::{Answer, CachePolicy, Fallback, Freshness, Source};

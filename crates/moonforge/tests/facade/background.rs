@@ -33,6 +33,7 @@ fn fast() -> Cadence {
         longest_backoff: span(200),
         blocked: span(3000),
         look_for_others: span(300),
+        daily_reads: None,
     }
 }
 
