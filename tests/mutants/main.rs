@@ -7,7 +7,7 @@ use std::panic::{set_hook, take_hook};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use moonforge_e2e::simulation::{Script, on_all_cores, play};
+use moonforge_e2e::simulation::{Script, on_all_cores, play, play_background};
 use moonforge_model::mutant::{Mutant, plant};
 
 fn variable(name: &str, default: u64) -> u64 {
@@ -18,13 +18,18 @@ fn variable(name: &str, default: u64) -> u64 {
 }
 
 /// The first seed that breaks an invariant, and the sentence that it breaks with.
-fn hunt(seeds: std::ops::Range<u64>) -> Option<(u64, String)> {
+fn hunt(mutant: Mutant, seeds: std::ops::Range<u64>) -> Option<(u64, String)> {
     let first = AtomicU64::new(u64::MAX);
     let found = on_all_cores(seeds, |seed| {
         if first.load(Ordering::Relaxed) < seed {
             return None;
         }
-        let broken = play(&Script::new(seed)).err();
+        // A sleep that nobody ends is found where engines run by themselves.
+        let played = match mutant {
+            Mutant::LostWakeup => play_background(seed),
+            _ => play(&Script::new(seed)),
+        };
+        let broken = played.err();
         if broken.is_some() {
             first.fetch_min(seed, Ordering::Relaxed);
         }
@@ -60,7 +65,7 @@ fn the_simulation_finds_each_planted_mistake() {
     for mutant in mutants {
         plant(Some(mutant));
         let began = Instant::now();
-        let found = hunt(seeds.clone());
+        let found = hunt(mutant, seeds.clone());
         plant(None);
         let (name, took) = (mutant.name(), began.elapsed().as_secs_f32());
         match found {

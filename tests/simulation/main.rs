@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use moonforge_e2e::simulation::{Outcome, Script, on_all_cores, play, shrink};
+use moonforge_e2e::simulation::{Outcome, Script, on_all_cores, play, play_background, shrink};
 
 #[cfg(feature = "simulation")]
 mod coverage;
@@ -107,4 +107,22 @@ fn a_seed_gives_the_same_trace_each_time() {
     for seed in 5..10 {
         assert_eq!(trace(seed), trace(seed), "seed {seed}");
     }
+}
+
+#[test]
+fn engines_that_run_by_themselves_keep_their_promises() {
+    let first = variable("SIMULATE_FIRST_SEED", 1);
+    // Each is as long as several of the others.
+    let seeds = variable("SIMULATE_SEEDS", 100).div_ceil(10);
+    let played = on_all_cores(first..first + seeds, |seed| Some(play_background(seed)));
+    let broken = |(seed, played): (u64, Result<Outcome, _>)| match played {
+        Ok(_) => None,
+        Err::<_, Box<moonforge_e2e::simulation::Broken>>(broken) => Some((seed, broken.words)),
+    };
+    let failed: Vec<_> = played.into_iter().filter_map(broken).collect();
+    assert!(
+        failed.is_empty(),
+        "{} of {seeds} fail: {failed:#?}",
+        failed.len()
+    );
 }

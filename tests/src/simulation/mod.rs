@@ -7,6 +7,7 @@
 
 mod actions;
 mod agreement;
+mod background;
 mod calm;
 mod consoles;
 mod cores;
@@ -43,8 +44,22 @@ pub struct Broken {
     pub outcome: Outcome,
 }
 
+/// Steps of a history of engines that run by themselves.
+const BACKGROUND_STEPS: u32 = 30;
+
+/// Plays a history of engines that run by themselves; otherwise as [`play`].
+pub fn play_background(seed: u64) -> Result<Outcome, Box<Broken>> {
+    alone(|trace| background::run(seed, BACKGROUND_STEPS, trace))
+}
+
 /// Plays a history on a runtime of its own. Every panic in it is an invariant that broke, and goes through the panic hook too.
 pub fn play(script: &Script) -> Result<Outcome, Box<Broken>> {
+    alone(|trace| world::run(script.clone(), trace))
+}
+
+fn alone<F: Future<Output = ()>>(
+    history: impl FnOnce(Arc<trace::Trace>) -> F,
+) -> Result<Outcome, Box<Broken>> {
     let trace = Arc::new(trace::Trace::default());
     let played = catch_unwind(AssertUnwindSafe(|| {
         // Without the driver for sockets: waking up costs less.
@@ -52,7 +67,7 @@ pub fn play(script: &Script) -> Result<Outcome, Box<Broken>> {
             .enable_time()
             .build()
             .expect("a runtime");
-        runtime.block_on(world::run(script.clone(), trace.clone()));
+        runtime.block_on(history(trace.clone()));
     }));
     let outcome = trace.outcome();
     match played {
