@@ -15,6 +15,9 @@ pub(super) fn nobody_conflicts_with_himself(oracle: &Oracle, evidence: &Evidence
         .journal
         .iter()
         .filter(|e| e.conflict.reason == ConflictReason::Overwritten)
+        // Whoever brings back an entry that was removed brings back what others had written into it: the value doesn't tell
+        // who wrote it last.
+        .filter(|e| !e.conflict.field.starts_with("combatants."))
     {
         let author = |value: &Value| {
             value
