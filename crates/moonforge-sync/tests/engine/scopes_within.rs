@@ -39,7 +39,7 @@ async fn an_apps_own_key_is_asked_for_and_what_stops_matching_goes_at_the_next_r
     eve.join("reds:guildId=red").await;
     let report = eve.sync().await;
     // One campaign, two clues, and their figures.
-    assert_eq!((report.billed.reads, report.pulled), (1 + 2 + 1, 3));
+    assert_eq!((report.billed.reads, report.pulled), (1 + 2 + 2, 3));
     eve.join("me:userId=red").await;
     assert_eq!(eve.sync().await.pulled, 2);
     assert_eq!(
@@ -87,8 +87,8 @@ async fn a_whole_campaign_beside_a_part_of_it_is_read_once() {
     let eve = cloud.device_with(None, "eve", with_clues()).await;
     eve.join("reds:guildId=red").await;
     eve.join("whole:campaignId=a").await;
-    // The campaign, four clues, eight collections without anything, and the figures of all nine.
-    assert_eq!(eve.sync().await.billed.reads, 1 + (4 + 8) + 9);
+    // The campaign, four clues, eight collections without anything, and the two figures of all nine.
+    assert_eq!(eve.sync().await.billed.reads, 1 + (4 + 8) + 2 * 9);
     assert_eq!(eve.leave("whole:campaignId=a").await, 2);
     eve.sync().await;
     assert_eq!(eve.here().await, ["campaigns/a", "clues/0", "clues/1"]);
