@@ -49,6 +49,8 @@ mod resolver;
 mod row;
 mod schema;
 mod scope;
+#[cfg(test)]
+mod scope_tests;
 mod text;
 mod time;
 mod validate;
