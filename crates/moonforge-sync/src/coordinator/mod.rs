@@ -197,8 +197,10 @@ impl Coordinator {
         if task.as_ref().is_some_and(|task| !task.is_finished()) {
             return;
         }
-        // What was wished before the start, a stop above all, isn't meant for it.
-        self.shared.take_wishes();
+        // A stop isn't meant for what begins after it; a pause is.
+        let mut wishes = self.shared.wishes.lock().expect("no panic while held");
+        wishes.retain(|wish| !matches!(wish, Wish::Stop));
+        drop(wishes);
         *task = Some(tokio::spawn(Worker::new(self.shared.clone()).work()));
     }
 

@@ -67,6 +67,19 @@ async fn a_started_engine_sends_what_waits_and_one_that_was_stopped_doesnt() {
 }
 
 #[tokio::test]
+async fn an_engine_that_is_told_to_rest_before_it_starts_rests() {
+    let table = Table::new(false);
+    let a = device(&table).await;
+    a.coordinator.pause();
+    a.coordinator.start();
+    until(&a, |s| s.phase == Phase::Paused).await;
+    assert_eq!(table.take_calls(), []);
+    a.coordinator.resume();
+    until(&a, |s| s.phase == Phase::Idle && s.pending == 0).await;
+    a.coordinator.stop().await;
+}
+
+#[tokio::test]
 async fn a_run_that_is_left_between_a_commit_and_its_answer_loses_and_doubles_nothing() {
     let table = Table::new(false);
     let a = device(&table).await;
