@@ -179,6 +179,7 @@ impl Store {
             (q.collection.to_string(), from, to)
         };
         let spans: Vec<(String, i64, i64)> = which.iter().map(span).collect();
+        // SQLite plans a statement anew at each call whose limit is a bare parameter, hence the sum.
         let rows = sqlx::query(
             "SELECT o.collection, o.doc_id, o.n AS oldest FROM outbox_ops o
              WHERE o.n > ?1 AND o.n <= ?2 AND EXISTS (SELECT 1 FROM json_each(?3) w
@@ -194,7 +195,7 @@ impl Store {
                                     WHEN 'restore' THEN json_type(e.payload, '$.deleteId') IS NOT 'text'
                                     ELSE 1 END
                                 END))
-             ORDER BY o.n LIMIT ?4",
+             ORDER BY o.n LIMIT 0 + ?4",
         )
         .bind(number(after))
         .bind(number(until))

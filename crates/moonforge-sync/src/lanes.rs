@@ -5,13 +5,18 @@
 //! between two requests has to fear the other lanes, and what a run does depends on the order of answers alone.
 //!
 //! The HTTP client goes on receiving in tasks of its own, so a lane that is away loses nothing by that.
+//!
+//! A lane is polled when what it waits for woke it, and by nothing else: neither because another lane was, nor by a late call
+//! from what it waited for before (a database's thread may call twice).
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Wake, Waker};
 
 use futures_util::future::BoxFuture;
+use futures_util::task::AtomicWaker;
 
 /// Where a lane says that it is away: each poll of a wait for the remote that isn't over leaves that word.
 #[derive(Debug, Default)]
@@ -48,6 +53,41 @@ impl Whereabouts {
 struct Lane<'l, T> {
     work: BoxFuture<'l, T>,
     away: bool,
+    /// What the last poll left with those that the lane waits for.
+    call: Arc<Call>,
+}
+
+impl<T> Lane<'_, T> {
+    /// Whether it is to be polled.
+    fn is_called(&self) -> bool {
+        self.call.came.load(Ordering::Acquire)
+    }
+}
+
+/// Says that a lane is to be polled. Each poll leaves a new one; those before it are heard no more.
+struct Call {
+    came: AtomicBool,
+    task: Arc<AtomicWaker>,
+}
+
+impl Call {
+    fn new(task: &Arc<AtomicWaker>, came: bool) -> Arc<Self> {
+        Arc::new(Self {
+            came: AtomicBool::new(came),
+            task: task.clone(),
+        })
+    }
+}
+
+impl Wake for Call {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.came.store(true, Ordering::Release);
+        self.task.wake();
+    }
 }
 
 /// Pieces of work under way.
@@ -56,6 +96,8 @@ pub(crate) struct Lanes<'l, T> {
     lanes: Vec<Lane<'l, T>>,
     /// Whose turn it is of those that are away.
     turn: usize,
+    /// The task that polls the lanes.
+    task: Arc<AtomicWaker>,
 }
 
 impl<'l, T> Lanes<'l, T> {
@@ -64,6 +106,7 @@ impl<'l, T> Lanes<'l, T> {
             whereabouts,
             lanes: Vec::new(),
             turn: 0,
+            task: Arc::default(),
         }
     }
 
@@ -76,6 +119,7 @@ impl<'l, T> Lanes<'l, T> {
         self.lanes.push(Lane {
             work: Box::pin(work),
             away: false,
+            call: Call::new(&self.task, true),
         });
     }
 
@@ -88,34 +132,41 @@ impl<'l, T> Lanes<'l, T> {
         if self.lanes.is_empty() {
             return Poll::Ready(None);
         }
+        self.task.register(cx.waker());
         // Whoever is home first.
         while let Some(index) = self.lanes.iter().position(|lane| !lane.away) {
-            match self.poll_lane(index, cx) {
+            if !self.lanes[index].is_called() {
+                return Poll::Pending;
+            }
+            match self.poll_lane(index) {
                 Poll::Ready(done) => return Poll::Ready(Some(done)),
                 Poll::Pending if self.lanes[index].away => {}
                 Poll::Pending => return Poll::Pending,
             }
         }
-        // Then those that are away, in turn: the order is the same however often one of them had to be polled.
-        for _ in 0..self.lanes.len() {
-            let index = self.turn % self.lanes.len();
-            self.turn = index + 1;
-            match self.poll_lane(index, cx) {
-                Poll::Ready(done) => {
-                    self.turn = index;
-                    return Poll::Ready(Some(done));
-                }
-                Poll::Pending if self.lanes[index].away => {}
-                Poll::Pending => return Poll::Pending,
-            }
+        // Then one of those that are away, in turn. Who polls this looks around before the next, while nobody is home.
+        let lanes = self.lanes.len();
+        let in_turn = (0..lanes).map(|step| (self.turn + step) % lanes);
+        let Some(index) = in_turn.into_iter().find(|at| self.lanes[*at].is_called()) else {
+            return Poll::Pending;
+        };
+        self.turn = (index + 1) % lanes;
+        if let Poll::Ready(done) = self.poll_lane(index) {
+            self.turn = index;
+            return Poll::Ready(Some(done));
+        }
+        if self.lanes.iter().any(Lane::is_called) {
+            cx.waker().wake_by_ref();
         }
         Poll::Pending
     }
 
-    fn poll_lane(&mut self, index: usize, cx: &mut Context<'_>) -> Poll<T> {
-        self.whereabouts.away.store(false, Ordering::Relaxed);
+    fn poll_lane(&mut self, index: usize) -> Poll<T> {
         let lane = &mut self.lanes[index];
-        let polled = Pin::as_mut(&mut lane.work).poll(cx);
+        lane.call = Call::new(&self.task, false);
+        let waker = Waker::from(lane.call.clone());
+        self.whereabouts.away.store(false, Ordering::Relaxed);
+        let polled = Pin::as_mut(&mut lane.work).poll(&mut Context::from_waker(&waker));
         lane.away = self.whereabouts.away.load(Ordering::Relaxed);
         if polled.is_ready() {
             drop(self.lanes.remove(index));
@@ -204,5 +255,38 @@ mod tests {
             "2 leaves",
         ];
         assert_eq!(*log.lock().unwrap(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_lane_is_polled_only_when_what_it_waits_for_now_asks_for_it() {
+        let whereabouts = Whereabouts::default();
+        let polls = AtomicUsize::new(0);
+        let wakers = Mutex::new(Vec::<Waker>::new());
+        let mut lanes = Lanes::new(&whereabouts);
+        let (polls_ref, wakers_ref, whereabouts_ref) = (&polls, &wakers, &whereabouts);
+        lanes.push(async move {
+            let kept = poll_fn(|cx| {
+                wakers_ref.lock().unwrap().push(cx.waker().clone());
+                match polls_ref.fetch_add(1, Ordering::Relaxed) {
+                    2 => Poll::Ready(()),
+                    _ => Poll::Pending,
+                }
+            });
+            whereabouts_ref.away(kept).await;
+        });
+        lanes.push(whereabouts.away(pauses(5)));
+        // The other lane needs six polls, this one only the first.
+        assert!(lanes.next().await.is_some());
+        assert_eq!(polls.load(Ordering::Relaxed), 1);
+        let waker = |n: usize| wakers.lock().unwrap()[n].clone();
+        waker(0).wake();
+        assert!(futures_util::poll!(Box::pin(lanes.next())).is_pending());
+        assert_eq!(polls.load(Ordering::Relaxed), 2);
+        // It waits with another waker by now.
+        waker(0).wake();
+        assert!(futures_util::poll!(Box::pin(lanes.next())).is_pending());
+        assert_eq!(polls.load(Ordering::Relaxed), 2);
+        waker(1).wake();
+        assert!(lanes.next().await.is_some());
     }
 }

@@ -42,6 +42,8 @@ impl World {
         let choice = match self.rng.below(20) {
             choice if player => choice.clamp(2, 15),
             choice if self.profile == Profile::SlowCommits => choice.clamp(1, 14),
+            // Where numbers add up, the harm that an eraser does shows.
+            2..=5 if self.profile == Profile::Erasers => 7,
             choice => choice,
         };
         let target = match choice {
@@ -77,6 +79,10 @@ impl World {
         let (result, edit) = match (choice, &view) {
             (_, None) => {
                 let created = self.creation(&target, &campaign, &unique);
+                self.oracle
+                    .lock()
+                    .expect("no panic while held")
+                    .written_blindly(&unique);
                 let edit = Edit::Create;
                 (
                     store.put(target.clone(), created, at).await.map(|_| ()),
@@ -216,7 +222,8 @@ impl World {
                 drop(mine);
                 let by = match added {
                     Some(by) if self.rng.one_in(2) => -by,
-                    _ => 1 + self.rng.below(9) as i64,
+                    // So many that sums tell which of them are in.
+                    _ => 1 + self.rng.below(999) as i64,
                 };
                 (
                     PatchOp::increment(gold.clone(), by),

@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::future::BoxFuture;
 use moonforge_sync::SyncOptions;
 use moonforge_testkit::simulated::{Call, CallKind, Gate, GatePoint, Moment};
+use tokio::sync::oneshot;
 
 use super::device::Device;
 use super::profile::{Deed, Profile};
@@ -48,8 +48,13 @@ impl Gate for Interludes {
         let pause = Duration::from_millis(1 + world.rng.below(40));
         world.pass_time(pause);
         if !world.calm.load(Ordering::Relaxed) {
-            let future: BoxFuture<'_, bool> = Box::pin(world.interlude(&point));
-            if future.await {
+            let (permit, granted) = oneshot::channel();
+            let standing = Standing {
+                point: point.clone(),
+                permit,
+            };
+            world.device_named(&point.call.device).stand(standing);
+            if granted.await.is_err() {
                 // Killed: the driver drops this future.
                 std::future::pending::<()>().await;
             }
@@ -58,9 +63,16 @@ impl Gate for Interludes {
     }
 }
 
+/// A call that stands still until the driver lets it go on.
+pub(crate) struct Standing {
+    pub(crate) point: GatePoint,
+    pub(crate) permit: oneshot::Sender<()>,
+}
+
 impl World {
-    /// What happens while a call stands still. True when its device is killed.
-    async fn interlude(self: &Arc<Self>, point: &GatePoint) -> bool {
+    /// What happens while a call stands still. True when its device is killed. The device's sync isn't looked after meanwhile:
+    /// what is done here and what is done there would be mixed in another order each time.
+    pub(crate) async fn interlude(self: &Arc<Self>, point: &GatePoint) -> bool {
         let deep = self.depth.load(Ordering::Relaxed) > 2;
         let choice = self.rng.below(40);
         match choice {
@@ -86,14 +98,11 @@ impl World {
             6 => {
                 self.server.deliver(0);
             }
+            9 => self.one_process_syncs(point).await,
             _ if self.is_deadly(point, choice) => {
-                let devices = self.device_list();
-                if let Some(device) = devices.iter().find(|d| d.name == point.call.device)
-                    && self.happens("kill at a call")
-                {
+                if self.happens("kill at a call") {
                     let mut struck = self.struck.lock().expect("no panic while held");
                     struck.extend(point.call.docs.iter().cloned());
-                    device.killed.notify_one();
                     return true;
                 }
             }
@@ -111,11 +120,9 @@ impl World {
 
     fn arm_at(&self, point: &GatePoint) {
         let (transactions, after) = (self.rng.below(3) as i64, self.rng.one_in(2));
-        let devices = self.device_list();
-        if let Some(device) = devices.iter().find(|d| d.name == point.call.device)
-            && self.happens("kill at a transaction")
-        {
-            device.arm(transactions, after);
+        if self.happens("kill at a transaction") {
+            self.device_named(&point.call.device)
+                .arm(transactions, after);
         }
     }
 

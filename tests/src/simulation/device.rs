@@ -9,12 +9,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use moonforge_model::{DocRef, Fields, Timestamp};
 use moonforge_ports::{Clock, RandomExt, RemoteStore};
-use moonforge_store::{Durability, Store, StoreError, StoreOptions, TransactionProbe};
-use moonforge_sync::SyncEngine;
+use moonforge_store::{Durability, Finding, Store, StoreError, StoreOptions, TransactionProbe};
+use moonforge_sync::{SyncEngine, SyncError, SyncOptions, SyncReport};
 use moonforge_testkit::clock::ManualClock;
 use moonforge_testkit::random::SeededRandom;
-use tokio::sync::Notify;
+use tokio::sync::mpsc;
 
+use super::deeds::Standing;
 use super::invariants::Known;
 use super::trace::Trace;
 use super::upheavals::OldCopy;
@@ -104,8 +105,11 @@ pub(crate) struct Device {
     running: Mutex<Option<Running>>,
     /// Another process that has the file open.
     second: Mutex<Option<Store>>,
-    /// Set when the driver kills the sync that stands at a gate.
-    pub(crate) killed: Notify,
+    /// Calls that stand still, in the order in which they came to do so.
+    gates: (
+        mpsc::UnboundedSender<Standing>,
+        tokio::sync::Mutex<mpsc::UnboundedReceiver<Standing>>,
+    ),
     pub(crate) syncing: AtomicBool,
     pub(crate) old_copy: Mutex<Option<OldCopy>>,
     /// What a person has open on the screen: a document as it was when it was read.
@@ -127,6 +131,7 @@ impl Device {
         trace: Arc<Trace>,
         seed: u64,
     ) -> Arc<Self> {
+        let gates = mpsc::unbounded_channel();
         let device = Arc::new(Self {
             path,
             remote,
@@ -145,7 +150,7 @@ impl Device {
             name,
             running: Mutex::default(),
             second: Mutex::default(),
-            killed: Notify::new(),
+            gates: (gates.0, tokio::sync::Mutex::new(gates.1)),
             syncing: AtomicBool::new(false),
             old_copy: Mutex::default(),
             form: Mutex::default(),
@@ -238,6 +243,38 @@ impl Device {
                 *self.second.lock().expect("no panic while held") = Some(second);
             }
         }
+    }
+
+    /// A call stands still until the driver lets it go on.
+    pub(crate) fn stand(&self, standing: Standing) {
+        self.gates.0.send(standing).expect("the device is there");
+    }
+
+    /// Those that stood still when the process was killed are no more.
+    pub(crate) async fn nobody_stands(&self) {
+        let mut gates = self.gates.1.lock().await;
+        while gates.try_recv().is_ok() {}
+    }
+
+    /// The next call that stands still.
+    pub(crate) async fn standing(&self) -> Standing {
+        let mut gates = self.gates.1.lock().await;
+        gates.recv().await.expect("the device is there")
+    }
+
+    /// What `doctor` finds, whatever befalls its transactions else.
+    pub(crate) async fn findings(&self) -> Vec<Finding> {
+        let full = self.probe.full.swap(0, Ordering::Relaxed);
+        let findings = self.store().doctor().await;
+        self.probe.full.store(full, Ordering::Relaxed);
+        findings.expect("doctor goes on past what is damaged")
+    }
+
+    /// Another process tries to sync while one does.
+    pub(crate) async fn sync_twice(&self) -> Option<Result<SyncReport, SyncError>> {
+        let (clock, random) = (self.clock.clone(), self.random.clone());
+        let second = SyncEngine::new(self.second()?, self.remote.clone(), clock, random);
+        Some(second.sync_now(&SyncOptions::default()).await)
     }
 
     /// The store of the other process that has the file open.

@@ -27,7 +27,7 @@ impl World {
         self.oracle
             .lock()
             .expect("no panic while held")
-            .written_in_a_form(&unique);
+            .written_blindly(&unique);
         let edit = Edit::Set {
             path: path(field),
             seen: read.get(field).cloned(),

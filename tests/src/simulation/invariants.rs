@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use moonforge_model::{DocRef, Fields, Timestamp};
 use moonforge_ports::RemoteDocument;
-use moonforge_store::Checkpoint;
+use moonforge_store::{Checkpoint, StoreError};
+use moonforge_sync::SyncError;
 use moonforge_testkit::simulated::{CallKind, Database, GatePoint, Moment};
 
 use super::device::Device;
@@ -54,15 +55,25 @@ impl World {
         });
     }
 
+    /// Of the processes that have a file open one syncs; another is told so, and asks the server for nothing.
+    pub(crate) async fn one_process_syncs(&self, point: &GatePoint) {
+        let device = self.device_named(&point.call.device);
+        if let Some(second) = device.sync_twice().await {
+            self.happens("second sync refused");
+            assert!(
+                matches!(second, Err(SyncError::Store(StoreError::SyncBusy))),
+                "{}: two processes sync: {second:?}",
+                device.name
+            );
+        }
+    }
+
     /// Invariant 4: of a device, at most one write of a document is in flight.
     pub(crate) fn check_in_flight(&self, point: &GatePoint) {
         if point.call.kind != CallKind::Commit {
             return;
         }
-        let devices = self.device_list();
-        let Some(device) = devices.iter().find(|d| d.name == point.call.device) else {
-            return;
-        };
+        let device = self.device_named(&point.call.device);
         let mut in_flight = device.in_flight.lock().expect("no panic while held");
         match point.moment {
             // Refused by the network, it never leaves.
@@ -83,6 +94,19 @@ impl World {
             Moment::Answering => in_flight.retain(|doc| !point.call.docs.contains(doc)),
         }
     }
+}
+
+/// Invariants 2, 3 and 17: a document, its metadata and its rows changed together, what is dirty has rows and what has rows
+/// is dirty, and SQLite finds nothing wrong.
+pub(crate) async fn the_file_is_whole(device: &Device) {
+    let mut findings = device.findings().await;
+    // What was made unreadable on purpose, and what the server keeps refusing.
+    findings.retain(|f| !matches!(f.code, "quarantined" | "stuck"));
+    assert!(
+        findings.is_empty(),
+        "{}: the file isn't whole: {findings:?}",
+        device.name
+    );
 }
 
 /// Invariant 7: the base never goes back to an older version.

@@ -7,6 +7,7 @@ use moonforge_model::{ConflictReason, DocRef, FieldPath, Folded, PatchOp, value_
 use moonforge_store::JournalEntry;
 use serde_json::Value;
 
+use super::invariants::the_file_is_whole;
 use super::overwrites::{no_silent_overwrite, nobody_conflicts_with_himself};
 use super::profile::Profile;
 use super::world::World;
@@ -59,8 +60,9 @@ pub(crate) struct Oracle {
     pub(super) edits: Vec<Recorded>,
     /// Copies and what they were copied from.
     copies: BTreeMap<String, String>,
-    /// Values that were written into a form: over whatever had come since it was opened.
-    pub(super) forms: BTreeSet<String>,
+    /// Values that were written over what their author didn't see: into a form, over whatever had come since it was opened,
+    /// or as a new document, where the one that was there had left his device.
+    pub(super) blind: BTreeSet<String>,
     /// What stood in journals that are no more.
     journal: Vec<JournalEntry>,
 }
@@ -75,8 +77,8 @@ impl Oracle {
         });
     }
 
-    pub(crate) fn written_in_a_form(&mut self, value: &str) {
-        self.forms.insert(value.to_owned());
+    pub(crate) fn written_blindly(&mut self, value: &str) {
+        self.blind.insert(value.to_owned());
     }
 
     /// What a device last added to a number of this document.
@@ -137,7 +139,11 @@ impl World {
     /// Checks the invariants at quiescence.
     pub(crate) async fn check(self: &Arc<Self>) {
         let evidence = self.evidence().await;
+        for device in self.device_list() {
+            the_file_is_whole(&device).await;
+        }
         self.everyone_agrees(&evidence).await;
+        self.nobody_holds_what_is_hidden(&evidence).await;
         self.another_sync_writes_nothing().await;
         if self.profile == Profile::Consoles {
             // What a console erases can't be told from what was never there; agreement is what is left to ask for.
@@ -145,6 +151,9 @@ impl World {
         }
         let oracle = self.oracle.lock().expect("no panic while held");
         rev_rises_by_one(self);
+        if self.profile != Profile::Erasers {
+            edits_land_in_order(self);
+        }
         nothing_is_doubtful(self.profile, &evidence);
         only_a_restore_undoes_a_delete(&oracle, self);
         entries_are_whole(self);
@@ -204,6 +213,25 @@ fn rev_rises_by_one(world: &World) {
             "{}: the rev jumped",
             applied.doc
         );
+    }
+}
+
+/// Invariant 4: of each copy the edits of a document land in the order in which they were made, none again.
+fn edits_land_in_order(world: &World) {
+    let mut newest: BTreeMap<(DocRef, String), u64> = BTreeMap::new();
+    for applied in world.server.history() {
+        let writers = applied.fields.as_ref().and_then(|f| f.get("writers"));
+        let accounts = writers.and_then(Value::as_object).into_iter().flatten();
+        let copies = accounts.filter_map(|(_, copies)| copies.as_object());
+        for (copy, entry) in copies.flatten() {
+            let n = entry["n"].as_u64().expect("a number");
+            let before = newest.insert((applied.doc.clone(), copy.clone()), n);
+            assert!(
+                before.is_none_or(|before| before <= n),
+                "{}: edit {n} of {copy} landed after {before:?}",
+                applied.doc
+            );
+        }
     }
 }
 
@@ -373,9 +401,8 @@ fn nothing_vanishes(oracle: &Oracle, evidence: &Evidence, world: &World) {
         }
     }
     no_silent_overwrite(oracle, evidence, world);
-    // A file that was put back conflicts with its own past; so does whoever writes again over an edit of which an eraser left
-    // no trace, before he is told.
-    if !matches!(world.profile, Profile::PutBack | Profile::Erasers) {
-        nobody_conflicts_with_himself(oracle, evidence);
+    // A file that was put back conflicts with its own past.
+    if world.profile != Profile::PutBack {
+        nobody_conflicts_with_himself(oracle, evidence, world);
     }
 }

@@ -3,48 +3,48 @@
 use std::collections::BTreeMap;
 
 use moonforge_model::{ConflictReason, DocRef, FieldPath, value_at};
+use moonforge_testkit::simulated::Applied;
 use serde_json::Value;
 
 use super::oracle::{Edit, Evidence, Oracle};
 use super::world::World;
 
-/// What one person writes twice on one device is no conflict, but for a form that was open meanwhile. (Each value begins
-/// with its device's name.)
-pub(super) fn nobody_conflicts_with_himself(oracle: &Oracle, evidence: &Evidence) {
+/// What one person writes twice on one device is no conflict, but for what he wrote without seeing what was there. (Each value
+/// begins with its device's name.)
+pub(super) fn nobody_conflicts_with_himself(oracle: &Oracle, evidence: &Evidence, world: &World) {
+    let history = world.server.history();
     for entry in evidence
         .journal
         .iter()
         .filter(|e| e.conflict.reason == ConflictReason::Overwritten)
-        // Whoever brings back an entry that was removed brings back what others had written into it: the value doesn't tell
-        // who wrote it last.
-        .filter(|e| !e.conflict.field.starts_with("combatants."))
     {
+        let (kept, lost) = (&entry.conflict.kept, &entry.conflict.lost);
         let author = |value: &Value| {
-            value
-                .as_str()
-                .and_then(|text| text.split_once('-'))
-                .map(|(device, _)| device.to_owned())
+            let (device, _) = value.as_str()?.split_once('-')?;
+            Some(device.to_owned())
         };
-        let (kept, lost) = (author(&entry.conflict.kept), author(&entry.conflict.lost));
-        let in_a_form = entry
-            .conflict
-            .kept
-            .as_str()
-            .is_some_and(|v| oracle.forms.contains(v));
-        let is_text = entry
-            .conflict
-            .lost
-            .as_str()
-            .is_some_and(|t| t.contains('\n'));
+        let blind = kept.as_str().is_some_and(|v| oracle.blind.contains(v));
+        let is_text = lost.as_str().is_some_and(|t| t.contains('\n'));
+        if author(kept).is_none() || author(kept) != author(lost) || blind || is_text {
+            continue;
+        }
+        let path: FieldPath = entry.conflict.field.parse().expect("a path");
         assert!(
-            kept != lost || kept.is_none() || is_text || in_a_form,
-            "{} {}: {} conflicts with {} of the same device",
+            [kept, lost].map(|v| was_brought_back(&history, &entry.doc, &path, v)) != [false; 2],
+            "{} {}: {lost} conflicts with {kept} of the same device",
             entry.doc,
             entry.conflict.field,
-            entry.conflict.lost,
-            entry.conflict.kept
         );
     }
+}
+
+/// Whether a value was gone and came back: somebody who hadn't seen that it went wrote it again, with what he changed.
+fn was_brought_back(history: &[Applied], doc: &DocRef, path: &FieldPath, value: &Value) -> bool {
+    let versions = history.iter().filter(|a| a.doc == *doc);
+    let is_there = versions.filter_map(|a| Some(value_at(a.fields.as_ref()?, path) == Some(value)));
+    let mut changes: Vec<bool> = is_there.skip_while(|there| !there).collect();
+    changes.dedup();
+    changes.len() > 2
 }
 
 /// Invariant 8 again, from the server's side: whoever replaced a value had seen it, or has a journal entry of it.

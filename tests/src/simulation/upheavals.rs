@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use moonforge_model::{DocRef, PatchOp};
+use moonforge_model::{DocRef, PatchOp, Row};
 use moonforge_store::StoreError;
 use moonforge_sync::SyncOptions;
 use serde_json::{Value, json};
@@ -64,7 +64,8 @@ impl World {
     /// A console erases `writers`, but for the one case that can't be noticed: an edit on its way from a copy that has
     /// no entry yet.
     pub(crate) async fn erase_writers(self: &Arc<Self>) {
-        let documents: Vec<DocRef> = self.documents_there().into_keys().collect();
+        let there = self.documents_there();
+        let documents: Vec<DocRef> = there.keys().cloned().collect();
         if documents.is_empty() {
             return;
         }
@@ -82,9 +83,14 @@ impl World {
         };
         let target = struck
             .unwrap_or_else(|| documents[self.rng.below(documents.len() as u64) as usize].clone());
-        if !documents.contains(&target) {
+        let Some(there) = there.get(&target) else {
             return;
-        }
+        };
+        let carried_out = |row: &Row| {
+            let entry = there.fields.get("writers").and_then(|w| w.get("gm"));
+            let newest = entry.and_then(|copies| copies.get(&row.incarnation)?.get("n")?.as_u64());
+            newest.is_some_and(|n| n >= row.n)
+        };
         for device in self.device_list() {
             let wanted = target.clone();
             let store = device.store();
@@ -95,7 +101,7 @@ impl World {
                 Err(StoreError::Interrupted | StoreError::DiskFull) => return,
                 Err(error) => panic!("{error:?}"),
             };
-            let unknown = state.edits().any(|row| {
+            let unknown = state.edits().filter(|row| carried_out(row)).any(|row| {
                 state
                     .version()
                     .is_none_or(|v| v.writer("gm", &row.incarnation).is_none())

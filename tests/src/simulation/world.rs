@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use moonforge_model::{DocRef, Timestamp};
 use moonforge_ports::{Clock, RemoteDocument, RemoteErrorKind};
 use moonforge_store::StoreError;
@@ -17,6 +18,7 @@ use moonforge_testkit::simulated::{Call, Fault, SimulatedFirestore};
 use super::deeds::Interludes;
 use super::device::Device;
 use super::faults::{Quiet, Weather};
+use super::invariants::the_file_is_whole;
 use super::oracle::Oracle;
 use super::profile::Profile;
 use super::script::Script;
@@ -51,6 +53,8 @@ pub(crate) const LATE: Duration = Duration::from_secs(75);
 /// By then what has arrived is made visible, so that what a sync waits for now and then doesn't make it later than L.
 const SOON: Duration = Duration::from_secs(20);
 
+type Synced = Result<SyncReport, SyncError>;
+
 impl World {
     pub(crate) fn device_list(&self) -> Vec<Arc<Device>> {
         self.devices.lock().expect("no panic while held").clone()
@@ -60,6 +64,12 @@ impl World {
     pub(crate) fn any_device(&self) -> Arc<Device> {
         let devices = self.device_list();
         devices[self.rng.below(devices.len() as u64) as usize].clone()
+    }
+
+    pub(crate) fn device_named(&self, name: &str) -> Arc<Device> {
+        let devices = self.device_list();
+        let mut named = devices.into_iter().filter(|d| d.name == name);
+        named.next().expect("one of the devices")
     }
 
     pub(crate) async fn add_device(&self, uid: &str, path: PathBuf) -> Arc<Device> {
@@ -126,11 +136,7 @@ impl World {
         let engine = device.engine();
         let campaigns = self.campaigns_there();
         let began = self.server.now();
-        let result = tokio::select! {
-            biased;
-            () = device.killed.notified() => None,
-            result = engine.sync_now(options) => Some(result),
-        };
+        let result = self.drive(device, Box::pin(engine.sync_now(options))).await;
         drop(engine);
         self.depth.fetch_sub(1, Ordering::Relaxed);
         device.syncing.store(false, Ordering::Relaxed);
@@ -153,6 +159,7 @@ impl World {
             None | Some(Err(SyncError::Store(StoreError::Interrupted))) => {
                 self.log(format!("{} dies", device.name));
                 device.restart().await;
+                the_file_is_whole(device).await;
                 if self.profile == Profile::Erasers && !self.rng.one_in(4) {
                     self.erase_writers().await;
                 }
@@ -165,6 +172,29 @@ impl World {
             self.check_parked(device, &campaigns).await;
         }
         finished
+    }
+
+    /// Takes a sync from one call that stands still to the next; `None` when its process was killed at one.
+    fn drive<'a>(
+        self: &'a Arc<Self>,
+        device: &'a Device,
+        mut sync: BoxFuture<'a, Synced>,
+    ) -> BoxFuture<'a, Option<Synced>> {
+        Box::pin(async move {
+            device.nobody_stands().await;
+            loop {
+                let standing = tokio::select! {
+                    biased;
+                    standing = device.standing() => standing,
+                    result = &mut sync => return Some(result),
+                };
+                if self.interlude(&standing.point).await {
+                    return None;
+                }
+                // Where the call was given up, nobody waits.
+                let _ = standing.permit.send(());
+            }
+        })
     }
 
     fn log_report(&self, device: &Device, report: &SyncReport) {
