@@ -29,6 +29,15 @@ deny:
 test:
     cargo test --workspace
 
+# The suites as CI plays them, each within so many minutes of two cores: 38 together.
+ci-test: (_within "14" "cargo test --workspace")
+ci-real: (_within "6" "just real 8 1")
+ci-simulate: (_within "13" "just simulate 2000")
+ci-mutants: (_within "5" "just mutants")
+
+_within MINUTES COMMAND:
+    timeout {{MINUTES}}m {{COMMAND}}
+
 # Play N random histories in release; SIMULATE_FIRST_SEED says where to begin.
 simulate N="2000":
     SIMULATE_SEEDS={{N}} cargo test --release --locked -p moonforge-e2e --features simulation --test simulation -- --nocapture

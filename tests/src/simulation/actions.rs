@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use moonforge_model::{DocRef, Fields, PatchOp, value_at};
-use moonforge_store::{Store, StoreError};
+use moonforge_model::{DocRef, Fields, PatchOp, RowOp, value_at};
+use moonforge_store::{OutboxEntry, Store, StoreError};
 use serde_json::{Value, json};
 
 use super::device::Device;
@@ -42,7 +42,7 @@ impl World {
         let choice = match self.rng.below(20) {
             choice if player => choice.clamp(2, 15),
             choice if self.profile == Profile::SlowCommits => choice.clamp(1, 14),
-            // Where numbers add up, the harm that an eraser does shows.
+            // Many write what he strikes.
             2..=5 if self.profile == Profile::Erasers => 7,
             choice => choice,
         };
@@ -118,6 +118,36 @@ impl World {
         self.note(device, target.clone(), edit, result);
         if let Some(Edit::Set { path, value, .. }) = written.filter(|_| self.rng.one_in(4)) {
             reads_see_ones_own_writes(&device.store(), &target, &path, &value).await;
+        }
+    }
+
+    /// What was added to a number, and may be there already, is taken back: two edits that come to nothing together.
+    pub(crate) async fn take_back(self: &Arc<Self>, device: &Arc<Device>) {
+        let outbox = device.store().outbox().await.expect("the outbox reads");
+        let gold = path("props.gold");
+        let added = |entry: &OutboxEntry| match &entry.row.row.op {
+            RowOp::Patch { ops } if entry.row.row.sent => match ops.as_slice() {
+                [PatchOp::Increment { path, by }] if *path == gold => by.as_i64(),
+                _ => None,
+            },
+            _ => None,
+        };
+        let alone = |doc: &DocRef| outbox.iter().filter(|e| e.doc == *doc).count() == 1;
+        let sent = outbox.iter().filter(|entry| alone(&entry.doc));
+        let Some((doc, by)) = sent
+            .filter_map(|entry| Some((entry.doc.clone(), -added(entry)?)))
+            .next()
+        else {
+            return;
+        };
+        let at = device.engine().edit_time().await.expect("the store reads");
+        let op = PatchOp::increment(gold.clone(), by);
+        let result = device.store().patch(doc.clone(), None, vec![op], at).await;
+        let edit = Edit::Increment { path: gold, by };
+        match result {
+            // Deleted meanwhile, or no longer for these eyes.
+            Err(StoreError::Deleted(_) | StoreError::NotFound(_)) => {}
+            result => self.note(device, doc, edit, result.map(|_| ())),
         }
     }
 
@@ -207,7 +237,11 @@ impl World {
                 },
             )
         };
-        let chance = self.rng.below(10);
+        let chance = match self.profile {
+            // Where numbers add up, the harm that an eraser does shows.
+            Profile::Erasers => self.rng.below(6),
+            _ => self.rng.below(10),
+        };
         let scrolls = self.profile == Profile::Limits && target.collection.as_str() == "entities";
         if scrolls && self.rng.one_in(6) {
             return self.scroll(target, seen, unique);

@@ -99,12 +99,10 @@ impl World {
                 self.server.deliver(0);
             }
             9 => self.one_process_syncs(point).await,
-            _ if self.is_deadly(point, choice) => {
-                if self.happens("kill at a call") {
-                    let mut struck = self.struck.lock().expect("no panic while held");
-                    struck.extend(point.call.docs.iter().cloned());
-                    return true;
-                }
+            _ if self.is_deadly(point, choice) && self.happens("kill at a call") => {
+                let mut struck = self.struck.lock().expect("no panic while held");
+                struck.extend(point.call.docs.iter().cloned());
+                return true;
             }
             _ => {}
         }

@@ -401,8 +401,9 @@ fn nothing_vanishes(oracle: &Oracle, evidence: &Evidence, world: &World) {
         }
     }
     no_silent_overwrite(oracle, evidence, world);
-    // A file that was put back conflicts with its own past.
-    if world.profile != Profile::PutBack {
+    // A file that was put back conflicts with its own past; so does whoever writes again over an edit of which an eraser left
+    // no trace, before he is told.
+    if !matches!(world.profile, Profile::PutBack | Profile::Erasers) {
         nobody_conflicts_with_himself(oracle, evidence, world);
     }
 }

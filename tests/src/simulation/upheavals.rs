@@ -158,6 +158,7 @@ impl World {
             return;
         }
         self.log(format!("{} lets {target}: {op:?}", device.name));
+        let leaves = matches!(op, PatchOp::ArrayRemove { .. });
         let at = device.engine().edit_time().await.expect("the store reads");
         match device.store().patch(target, None, vec![op], at).await {
             Ok(_)
@@ -169,21 +170,26 @@ impl World {
             ) => {}
             Err(error) => panic!("{error:?}"),
         }
-        if self.rng.one_in(2) {
+        if leaves || self.rng.one_in(2) {
             self.sync(device, &SyncOptions::default()).await;
         }
+        // Whoever has to leave comes to know it while he still has something unsent.
+        if leaves && let Some(second) = self.second_account() {
+            self.sync(&second, &SyncOptions::default()).await;
+        }
+    }
+
+    fn second_account(&self) -> Option<Arc<Device>> {
+        let mut devices = self.device_list().into_iter();
+        devices.find(|d| d.remote.uid().as_deref() != Some("gm"))
     }
 
     /// The second account comes to know what there is, and writes what it doesn't send.
     async fn write_unsent(self: &Arc<Self>) {
-        let devices = self.device_list();
-        let second = devices
-            .iter()
-            .find(|d| d.remote.uid().as_deref() != Some("gm"));
-        if let Some(second) = second {
-            self.sync(second, &SyncOptions::default()).await;
+        if let Some(second) = self.second_account() {
+            self.sync(&second, &SyncOptions::default()).await;
             for _ in 0..3 {
-                self.edit(second).await;
+                self.edit(&second).await;
             }
         }
     }

@@ -170,6 +170,8 @@ impl World {
         self.check_device(device, finished.then_some(began)).await;
         if finished {
             self.check_parked(device, &campaigns).await;
+        } else if !self.calm.load(Ordering::Relaxed) && self.rng.one_in(2) {
+            self.take_back(device).await;
         }
         finished
     }
@@ -253,7 +255,12 @@ pub(crate) async fn run(script: Script, trace: Arc<Trace>) {
         refused: Mutex::default(),
         trouble: Mutex::default(),
     });
-    for n in 0..(2 + world.rng.below(2)).min(world.script.devices) {
+    // A cursor passes what is late when a third one tells of what came later.
+    let devices = match (profile, world.rng.below(2)) {
+        (Profile::SlowCommits, _) => 3,
+        (_, more) => 2 + more,
+    };
+    for n in 0..devices.min(world.script.devices) {
         let path = folder.path().join(format!("device{n}.db"));
         world.add_device("gm", path).await;
     }
