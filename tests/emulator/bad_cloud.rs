@@ -164,9 +164,9 @@ told! {
     no_cloud_is_offline: Nobody => 3, Offline, "offline", "the cloud can't be reached";
     a_sign_in_page_is_offline_and_is_named: Page => 3, Offline, "offline", "sign-in page";
     a_cloud_that_fails_is_tried_again: Failing => 3, Failing, "cloud_failing", "the cloud kept failing";
-    a_project_that_is_not_there_is_refused: NoProject => 1, Blocked, "cloud_refused", "the cloud refused";
+    a_project_that_is_not_there_is_refused: NoProject => 1, Blocked, "cloud_refused", "no such project or database";
     a_token_that_is_refused_asks_for_a_sign_in: Token => 4, SignInNeeded, "unauthenticated", "sign-in is needed";
-    rules_that_deny_all_are_told: Rules => 1, Blocked, "cloud_refused", "the cloud refused";
+    rules_that_deny_all_are_told: Rules => 1, Blocked, "cloud_refused", "the cloud's rules let this account do nothing";
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

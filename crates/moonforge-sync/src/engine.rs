@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::join;
 use moonforge_model::Timestamp;
-use moonforge_ports::{Clock, Random, RemoteError, RemoteStore};
+use moonforge_ports::{Clock, Random, RemoteError, RemoteErrorKind, RemoteStore};
 use moonforge_store::{EditTime, Store, StoreError, SyncedScopes};
 use tokio::sync::Mutex;
 
@@ -23,8 +23,18 @@ pub enum SyncError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The remote refused the very question, not one document.
-    #[error("the cloud refused: {0}")]
+    #[error("{}", refusal(.0))]
     Remote(#[source] RemoteError),
+}
+
+/// What a person is told where the remote refuses the very question.
+pub fn refusal(error: &RemoteError) -> String {
+    let why = match error.kind {
+        RemoteErrorKind::PermissionDenied => "the cloud's rules let this account do nothing",
+        RemoteErrorKind::NotFound => "the cloud has no such project or database",
+        _ => "the cloud refused what every sync asks for",
+    };
+    format!("{why} ({}); everything written here is kept", error.message)
 }
 
 impl SyncError {

@@ -42,8 +42,10 @@ pub(crate) enum Kind {
     Registry(RegistryError),
     /// The embedded cloud's directory.
     Embedded(OpenError),
-    /// The cloud refused a request as such, or can't be set up.
+    /// The cloud can't be set up.
     Remote(RemoteError),
+    /// The cloud refused what every sync asks for.
+    Refused(RemoteError),
     /// A value is no JSON object.
     NotADocument,
     /// A document and the type that it was asked for as don't fit each other.
@@ -72,7 +74,7 @@ impl Error {
             Kind::Embedded(OpenError::NotACloud { .. }) => "not_a_cloud",
             Kind::Embedded(OpenError::Newer { .. }) => "newer_version",
             Kind::Embedded(_) => "cloud_unusable",
-            Kind::Remote(_) => "cloud_refused",
+            Kind::Remote(_) | Kind::Refused(_) => "cloud_refused",
             Kind::NotADocument => "not_a_document",
             Kind::WrongForm(_) => "wrong_form",
             Kind::Unreachable(why) => why.code,
@@ -119,7 +121,7 @@ impl Error {
         let kind = self.kind();
         matches!(
             kind,
-            Kind::Remote(_) | Kind::Embedded(_) | Kind::Unreachable(_)
+            Kind::Remote(_) | Kind::Refused(_) | Kind::Embedded(_) | Kind::Unreachable(_)
         )
     }
 
@@ -164,7 +166,8 @@ impl fmt::Display for Error {
             Kind::Order(e) => e.fmt(f),
             Kind::Registry(e) => e.fmt(f),
             Kind::Embedded(e) => e.fmt(f),
-            Kind::Remote(e) => write!(f, "the cloud refused: {}", e.message),
+            Kind::Remote(e) => write!(f, "the cloud can't be used: {}", e.message),
+            Kind::Refused(e) => f.write_str(&moonforge_sync::refusal(e)),
             Kind::NotADocument => f.write_str("a document is a JSON object"),
             Kind::WrongForm(e) => e.fmt(f),
             Kind::Unreachable(why) => f.write_str(&why.message),
@@ -191,7 +194,7 @@ impl StdError for Error {
             Kind::Order(e) => Some(e),
             Kind::Registry(e) => Some(e),
             Kind::Embedded(e) => Some(e),
-            Kind::Remote(e) => Some(e),
+            Kind::Remote(e) | Kind::Refused(e) => Some(e),
             Kind::WrongForm(e) => Some(e),
             Kind::Shared(e) => e.source(),
             Kind::NoDatabase(_)
@@ -267,7 +270,7 @@ impl From<SyncError> for Error {
     fn from(error: SyncError) -> Self {
         match error {
             SyncError::Store(e) => Kind::Store(e).into(),
-            SyncError::Remote(e) => Kind::Remote(e).into(),
+            SyncError::Remote(e) => Kind::Refused(e).into(),
         }
     }
 }
