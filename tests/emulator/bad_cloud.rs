@@ -166,7 +166,7 @@ told! {
     a_cloud_that_fails_is_tried_again: Failing => 3, Failing, "cloud_failing", "the cloud kept failing";
     a_project_that_is_not_there_is_refused: NoProject => 1, Blocked, "cloud_refused", "no such project or database";
     a_token_that_is_refused_asks_for_a_sign_in: Token => 4, SignInNeeded, "unauthenticated", "sign-in is needed";
-    rules_that_deny_all_are_told: Rules => 1, Blocked, "cloud_refused", "the cloud's rules let this account do nothing";
+    rules_that_deny_all_are_told: Rules => 1, Blocked, "cloud_refused", "the cloud doesn't let this account read";
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -103,13 +103,21 @@ fn report(seeds: u64, took: Duration, sum: &Outcome) {
 
 #[test]
 fn a_seed_gives_the_same_trace_each_time() {
-    let trace = |seed| play(&Script::new(seed)).map(|outcome| outcome.trace).ok();
+    let trace = |seed| match play(&Script::new(seed)) {
+        Ok(outcome) => (outcome.trace, String::new()),
+        Err(broken) => (broken.outcome.trace, broken.words),
+    };
     let first = variable("SIMULATE_FIRST_SEED", 1);
     // One of each profile at least. Several at once, so that they disturb each other as far as they can.
     let seeds = (variable("SIMULATE_SEEDS", 100) / 40).max(11);
     on_all_cores(first..first + seeds, |seed| {
         let (once, again) = (trace(seed), trace(seed));
-        assert!(once == again, "seed {seed} isn't the same twice");
+        let mut lines = once.0.iter().zip(&again.0);
+        let differs = lines.find(|(one, other)| one != other);
+        assert!(
+            once == again,
+            "seed {seed} isn't the same twice: {differs:?}"
+        );
         Some(())
     });
 }

@@ -28,9 +28,11 @@ pub enum SyncError {
 }
 
 /// What a person is told where the remote refuses the very question.
-pub fn refusal(error: &RemoteError) -> String {
+fn refusal(error: &RemoteError) -> String {
     let why = match error.kind {
-        RemoteErrorKind::PermissionDenied => "the cloud's rules let this account do nothing",
+        RemoteErrorKind::PermissionDenied => {
+            "the cloud doesn't let this account read what every sync asks for"
+        }
         RemoteErrorKind::NotFound => "the cloud has no such project or database",
         _ => "the cloud refused what every sync asks for",
     };

@@ -6,8 +6,8 @@
 //!
 //! The HTTP client goes on receiving in tasks of its own, so a lane that is away loses nothing by that.
 //!
-//! A lane is polled when what it waits for woke it, and by nothing else: neither because another lane was, nor by a late call
-//! from what it waited for before (a database's thread may call twice).
+//! A lane is polled when what it waits for woke it, and only then: not because another lane was woken, nor because of a late
+//! call from what it waited for before (a database's thread may call twice).
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -288,5 +288,42 @@ mod tests {
         assert_eq!(polls.load(Ordering::Relaxed), 2);
         waker(1).wake();
         assert!(lanes.next().await.is_some());
+    }
+
+    #[tokio::test]
+    async fn of_lanes_that_are_called_together_one_is_polled_and_the_task_is_called_for_the_next() {
+        struct Task(AtomicUsize);
+        impl Wake for Task {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let whereabouts = Whereabouts::default();
+        let polls = AtomicUsize::new(0);
+        let wakers = Mutex::new(Vec::<Waker>::new());
+        let mut lanes = Lanes::<()>::new(&whereabouts);
+        for _ in 0..2 {
+            lanes.push(whereabouts.away(poll_fn(|cx| {
+                polls.fetch_add(1, Ordering::Relaxed);
+                wakers.lock().unwrap().push(cx.waker().clone());
+                Poll::Pending
+            })));
+        }
+        let task = Arc::new(Task(AtomicUsize::new(0)));
+        let waker = Waker::from(task.clone());
+        let mut cx = Context::from_waker(&waker);
+        // They begin at home, one after the other.
+        assert!(lanes.poll_next(&mut cx).is_pending());
+        assert_eq!(polls.load(Ordering::Relaxed), 2);
+        for waker in wakers.lock().unwrap().drain(..) {
+            waker.wake();
+        }
+        let calls = task.0.load(Ordering::Relaxed);
+        assert!(lanes.poll_next(&mut cx).is_pending());
+        assert_eq!(polls.load(Ordering::Relaxed), 3);
+        assert_eq!(task.0.load(Ordering::Relaxed), calls + 1);
+        assert!(lanes.poll_next(&mut cx).is_pending());
+        assert_eq!(polls.load(Ordering::Relaxed), 4);
+        assert_eq!(task.0.load(Ordering::Relaxed), calls + 1);
     }
 }

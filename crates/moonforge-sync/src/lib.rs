@@ -44,7 +44,7 @@ pub use coordinator::{
     BoundedRun, Cadence, Coordinator, Observe, Parts, Phase, Progress, RunError, Runner,
     SyncStatus, Trouble, Turn, Turns,
 };
-pub use engine::{SyncEngine, SyncError, refusal};
+pub use engine::{SyncEngine, SyncError};
 pub use job::Job;
 pub use operations::Executors;
 pub use outcome::{Answer, Company, Look, Marks, Next, outcome};

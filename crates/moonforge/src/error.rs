@@ -45,7 +45,7 @@ pub(crate) enum Kind {
     /// The cloud can't be set up.
     Remote(RemoteError),
     /// The cloud refused what every sync asks for.
-    Refused(RemoteError),
+    Refused(SyncError),
     /// A value is no JSON object.
     NotADocument,
     /// A document and the type that it was asked for as don't fit each other.
@@ -167,7 +167,7 @@ impl fmt::Display for Error {
             Kind::Registry(e) => e.fmt(f),
             Kind::Embedded(e) => e.fmt(f),
             Kind::Remote(e) => write!(f, "the cloud can't be used: {}", e.message),
-            Kind::Refused(e) => f.write_str(&moonforge_sync::refusal(e)),
+            Kind::Refused(e) => e.fmt(f),
             Kind::NotADocument => f.write_str("a document is a JSON object"),
             Kind::WrongForm(e) => e.fmt(f),
             Kind::Unreachable(why) => f.write_str(&why.message),
@@ -194,7 +194,8 @@ impl StdError for Error {
             Kind::Order(e) => Some(e),
             Kind::Registry(e) => Some(e),
             Kind::Embedded(e) => Some(e),
-            Kind::Remote(e) | Kind::Refused(e) => Some(e),
+            Kind::Remote(e) => Some(e),
+            Kind::Refused(e) => e.source(),
             Kind::WrongForm(e) => Some(e),
             Kind::Shared(e) => e.source(),
             Kind::NoDatabase(_)
@@ -270,7 +271,7 @@ impl From<SyncError> for Error {
     fn from(error: SyncError) -> Self {
         match error {
             SyncError::Store(e) => Kind::Store(e).into(),
-            SyncError::Remote(e) => Kind::Refused(e).into(),
+            error @ SyncError::Remote(_) => Kind::Refused(error).into(),
         }
     }
 }

@@ -42,7 +42,7 @@ impl World {
         let choice = match self.rng.below(20) {
             choice if player => choice.clamp(2, 15),
             choice if self.profile == Profile::SlowCommits => choice.clamp(1, 14),
-            // Many write what he strikes.
+            // Many write what the eraser strikes.
             2..=5 if self.profile == Profile::Erasers => 7,
             choice => choice,
         };
@@ -133,10 +133,8 @@ impl World {
             _ => None,
         };
         let alone = |doc: &DocRef| outbox.iter().filter(|e| e.doc == *doc).count() == 1;
-        let sent = outbox.iter().filter(|entry| alone(&entry.doc));
-        let Some((doc, by)) = sent
-            .filter_map(|entry| Some((entry.doc.clone(), -added(entry)?)))
-            .next()
+        let mut lone = outbox.iter().filter(|entry| alone(&entry.doc));
+        let Some((doc, by)) = lone.find_map(|entry| Some((entry.doc.clone(), -added(entry)?)))
         else {
             return;
         };

@@ -70,7 +70,7 @@ pub(crate) struct Standing {
 }
 
 impl World {
-    /// What happens while a call stands still. True when its device is killed. The device's sync isn't looked after meanwhile:
+    /// What happens while a call stands still. True when its device is killed. The device's sync isn't polled meanwhile:
     /// what is done here and what is done there would be mixed in another order each time.
     pub(crate) async fn interlude(self: &Arc<Self>, point: &GatePoint) -> bool {
         let deep = self.depth.load(Ordering::Relaxed) > 2;

@@ -38,7 +38,7 @@ pub(super) fn nobody_conflicts_with_himself(oracle: &Oracle, evidence: &Evidence
     }
 }
 
-/// Whether a value was gone and came back: somebody who hadn't seen that it went wrote it again, with what he changed.
+/// Whether a value was gone and came back: somebody changed something beside it, who hadn't seen yet that it went.
 fn was_brought_back(history: &[Applied], doc: &DocRef, path: &FieldPath, value: &Value) -> bool {
     let versions = history.iter().filter(|a| a.doc == *doc);
     let is_there = versions.filter_map(|a| Some(value_at(a.fields.as_ref()?, path) == Some(value)));

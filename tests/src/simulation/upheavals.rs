@@ -61,8 +61,8 @@ impl World {
             .put_back(&device.name, old.edits, since);
     }
 
-    /// A console erases `writers`, but for the one case that can't be noticed: an edit on its way from a copy that has
-    /// no entry yet.
+    /// A console erases `writers`, but for the one case that can't be noticed: an edit that was carried out, of a copy that
+    /// knows of no entry of its own yet.
     pub(crate) async fn erase_writers(self: &Arc<Self>) {
         let there = self.documents_there();
         let documents: Vec<DocRef> = there.keys().cloned().collect();

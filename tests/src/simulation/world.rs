@@ -176,7 +176,8 @@ impl World {
         finished
     }
 
-    /// Takes a sync from one call that stands still to the next; `None` when its process was killed at one.
+    /// Takes a sync from one call that stands still to the next; `None` when its process was killed at one. Boxed, for a sync is
+    /// driven within another's interlude.
     fn drive<'a>(
         self: &'a Arc<Self>,
         device: &'a Device,
@@ -255,7 +256,7 @@ pub(crate) async fn run(script: Script, trace: Arc<Trace>) {
         refused: Mutex::default(),
         trouble: Mutex::default(),
     });
-    // A cursor passes what is late when a third one tells of what came later.
+    // A cursor passes what is late when a third device tells of what came later.
     let devices = match (profile, world.rng.below(2)) {
         (Profile::SlowCommits, _) => 3,
         (_, more) => 2 + more,
