@@ -109,7 +109,7 @@ fn a_seed_gives_the_same_trace_each_time() {
     };
     let first = variable("SIMULATE_FIRST_SEED", 1);
     // One of each profile at least. Several at once, so that they disturb each other as far as they can.
-    let seeds = (variable("SIMULATE_SEEDS", 100) / 40).max(11);
+    let seeds = (variable("SIMULATE_SEEDS", 100) / 100).max(11);
     on_all_cores(first..first + seeds, |seed| {
         let (once, again) = (trace(seed), trace(seed));
         let mut lines = once.0.iter().zip(&again.0);
@@ -126,7 +126,7 @@ fn a_seed_gives_the_same_trace_each_time() {
 fn engines_that_run_by_themselves_keep_their_promises() {
     let first = variable("SIMULATE_FIRST_SEED", 1);
     // Each is as long as several of the others.
-    let seeds = variable("SIMULATE_SEEDS", 100).div_ceil(10);
+    let seeds = (variable("SIMULATE_SEEDS", 100) / 40).max(10);
     let played = on_all_cores(first..first + seeds, |seed| Some(play_background(seed)));
     let broken = |(seed, played): (u64, Result<Outcome, _>)| match played {
         Ok(_) => None,
