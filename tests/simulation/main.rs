@@ -126,7 +126,7 @@ fn a_seed_gives_the_same_trace_each_time() {
 fn engines_that_run_by_themselves_keep_their_promises() {
     let first = variable("SIMULATE_FIRST_SEED", 1);
     // Each is as long as several of the others.
-    let seeds = (variable("SIMULATE_SEEDS", 100) / 40).max(10);
+    let seeds = variable("SIMULATE_SEEDS", 100).div_ceil(10).min(50);
     let played = on_all_cores(first..first + seeds, |seed| Some(play_background(seed)));
     let broken = |(seed, played): (u64, Result<Outcome, _>)| match played {
         Ok(_) => None,
